@@ -1,0 +1,42 @@
+"""The catalogue: every profile by kind and name, and what was probably meant by a name that is not there."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Protocol
+
+from deploykit.catalog.engine import EngineRelease, FlagTable
+from deploykit.catalog.node import Node
+from deploykit.catalog.price import ApiPrice
+from deploykit.catalog.profile import Profile
+from deploykit.catalog.workload import Workload
+from deploykit.errors import CatalogError
+
+
+class Catalog(Protocol):
+    """Where facts come from. Loads a file when it is asked for; raises CatalogError on unknown names and bad files."""
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Return the names of a kind (`models`, `nodes`, `workloads`, `prices`, `engines`, `standins`), sorted."""
+        ...
+
+    def model(self, name: str) -> Profile: ...  # noqa: D102
+    def standin(self, name: str) -> Profile: ...  # noqa: D102
+    def node(self, name: str) -> Node: ...  # noqa: D102
+    def workload(self, name: str) -> Workload: ...  # noqa: D102
+    def price(self, name: str) -> ApiPrice: ...  # noqa: D102
+    def engine(self, name: str) -> EngineRelease: ...  # noqa: D102
+    def flags(self, engine: EngineRelease) -> FlagTable: ...  # noqa: D102
+
+
+def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> tuple[str, ...]:
+    """Return the known names most like `name`, best first; none if nothing is close."""
+    return tuple(difflib.get_close_matches(name, list(known), n=limit, cutoff=0.55))
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> CatalogError:
+    """Return the error for a name that is not in the catalogue."""
+    close = nearest(name, known)
+    meant = f"did you mean {' or '.join(f'`{c}`' for c in close)}? " if close else ""
+    return CatalogError(
+        f"there is no {kind.removesuffix('s')} `{name}`", hint=f"{meant}`deploykit {kind}` lists all of them"
+    )

@@ -1,0 +1,59 @@
+"""A deployment: what runs where, read back from the hosts and the engine."""
+
+import datetime as dt
+from typing import Literal
+
+from pydantic import Field
+
+from deploykit.base import Value
+from deploykit.caveat import Caveat
+
+
+class TaskFailure(Value):
+    """A task that failed on a host."""
+
+    host: str
+    role: str | None
+    task: str
+    message: str
+    output: str = Field("", description="The last lines the task printed.")
+    unreachable: bool = False
+
+
+class HostOutcome(Value):
+    """What the playbook did on one host."""
+
+    host: str
+    ok: int
+    changed: int
+    failed: int
+    unreachable: bool = False
+    changed_tasks: tuple[str, ...] = ()
+
+
+class EngineMemory(Value):
+    """What the engine says about its KV cache when it has started; null where it did not say."""
+
+    kv_cache_tokens: int | None = None
+    gpu_blocks: int | None = None
+    block_size: int | None = None
+
+
+class Deployment(Value):
+    """The state after a successful `site.yml`: proven by a completion that came back."""
+
+    format: Literal["deploykit/deployment/1"] = "deploykit/deployment/1"
+    bundle_digest: str
+    hosts: tuple[HostOutcome, ...]
+    endpoint: str = Field(description="Base URL without /v1.")
+    served_model_name: str
+    engine_version: str = Field(description="Read back from the engine's /version.")
+    memory: EngineMemory
+    started_at: dt.datetime
+    seconds: float
+    caveats: tuple[Caveat, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether any host was changed."""
+        return any(host.changed for host in self.hosts)

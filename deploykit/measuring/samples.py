@@ -1,0 +1,87 @@
+"""The files between deploykit and its load generator: `loadtest.json` in, `samples.jsonl` and `generator.json` out."""
+
+import datetime as dt
+from typing import Literal
+
+from pydantic import Field
+
+from deploykit.base import Value
+from deploykit.catalog.workload import Workload
+
+
+class LoadTestSpec(Value):
+    """`loadtest.json`: all the generator needs. The API key is not in it: it comes by DEPLOYKIT_API_KEY."""
+
+    format: Literal["deploykit/loadtest/1"] = "deploykit/loadtest/1"
+    base_url: str = Field(description="Without /v1.")
+    model: str
+    workload: Workload
+    request_timeout_s: float = Field(600, gt=0)
+
+
+class RequestSample(Value):
+    """One request, as one line of `samples.jsonl`. Times are seconds on the generator's monotonic clock since its start.
+
+    TTFT is `first_token_s - intended_s`; TPOT is `(last_token_s - first_token_s) / (output_tokens - 1)`;
+    ITL are the gaps between events that carried tokens; E2E is `last_token_s - intended_s`.
+    """
+
+    request: int = Field(ge=0)
+    stage: int = Field(ge=0)
+    user: int = Field(ge=0)
+    intended_s: float = Field(description="When the schedule wanted it sent.")
+    sent_s: float | None = Field(description="Just before the first byte was written; null if it never was.")
+    headers_s: float | None = None
+    first_token_s: float | None = Field(None, description="First event with text, reasoning included.")
+    last_token_s: float | None = None
+    done_s: float | None = Field(None, description="When the stream ended.")
+    token_events_s: tuple[float, ...] = Field((), description="Offsets of every event with text, from `sent_s`.")
+    coalesced_events: int = Field(
+        0, ge=0, description="Events that arrived in one read with an earlier one and share its time."
+    )
+    prompt_tokens: int | None = Field(None, description="From the server's usage.")
+    cached_tokens: int | None = Field(None, description="From the server's usage; null if it does not say.")
+    output_tokens: int | None = Field(None, description="From the server's usage.")
+    reasoning_tokens: int | None = None
+    wanted_output_tokens: int
+    status: int | None = None
+    outcome: Literal["ok", "http_error", "truncated", "timeout", "connection_error", "cut_off"]
+    finish_reason: str | None = None
+    error: str | None = None
+
+
+class GeneratorFacts(Value):
+    """`generator.json`: what made the load, and whether it kept up."""
+
+    format: Literal["deploykit/generator/1"] = "deploykit/generator/1"
+    locust: str
+    python: str
+    processes: int = Field(ge=1)
+    started_at: dt.datetime = Field(description="Wall clock at the zero of the samples' times.")
+    stage_starts_s: tuple[float, ...]
+    stage_ends_s: tuple[float, ...] = Field(description="When each stage stopped sending.")
+    loop_lag_p99_s: float | None = Field(None, description="Overshoot of a 10 ms sleep in the generator's event loop.")
+    loop_lag_max_s: float | None = None
+    cpu_share: float | None = Field(None, description="CPU seconds per wall second of the busiest process.")
+
+
+class EngineCounters(Value):
+    """The engine's own counters at one moment, summed over its data-parallel ranks; null where it has none."""
+
+    at: dt.datetime
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    output_tokens: int | None
+    requests_finished: int | None
+    preemptions: int | None
+
+
+class LoadTestRun(Value):
+    """A load test as a whole: what was asked, what came back, and the engine's counters around it."""
+
+    format: Literal["deploykit/loadtest-run/1"] = "deploykit/loadtest-run/1"
+    spec: LoadTestSpec
+    generator: GeneratorFacts
+    before: EngineCounters | None
+    after: EngineCounters | None
+    samples: tuple[RequestSample, ...]

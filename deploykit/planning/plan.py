@@ -1,0 +1,127 @@
+"""A plan: what will be served, on what layout, within which limits, by which settings, and why."""
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from deploykit.base import Value
+from deploykit.caveat import Caveat
+
+
+class Choice(Value):
+    """One decision: an engine setting or environment variable with its reason and source."""
+
+    setting: str = Field(description="vLLM's flag without dashes in front, or the environment variable.")
+    value: JsonValue
+    because: str
+    source: str = Field(
+        description="Who decided: `planner`, a profile, a known issue, the operator, with file or formula."
+    )
+
+
+class PlannedCheckpoint(Value):
+    """The weights the plan serves."""
+
+    name: str
+    repo: str
+    revision: str | None
+    precision: str
+    weights_gb: float
+    weights_basis: str = Field(description="`published`, or how the size was derived.")
+
+
+class Parallelism(Value):
+    """How one engine is spread over GPUs, and how many engines there are."""
+
+    tensor: int = Field(1, ge=1)
+    pipeline: int = Field(1, ge=1)
+    data: int = Field(1, ge=1, description="Data-parallel attention ranks of one engine.")
+    expert: bool = Field(False, description="Experts are spread over all tensor x data ranks.")
+    nodes_per_engine: int = Field(1, ge=1)
+    replicas: int = Field(1, ge=1, description="Engines behind the gateway.")
+
+    @property
+    def gpus_per_engine(self) -> int:
+        """GPUs that one engine takes."""
+        return self.tensor * self.pipeline * self.data
+
+    def __str__(self) -> str:
+        """Return the layout in the field's shorthand, such as `2 x (TP4 DP2 EP)`."""
+        parts = [f"TP{self.tensor}"]
+        parts += [f"PP{self.pipeline}"] if self.pipeline > 1 else []
+        parts += [f"DP{self.data}"] if self.data > 1 else []
+        parts += ["EP"] if self.expert else []
+        layout = " ".join(parts)
+        return f"{self.replicas} x ({layout})" if self.replicas > 1 else layout
+
+
+class MemoryLine(Value):
+    """One line of the memory budget."""
+
+    name: str
+    gib: float
+    because: str
+
+
+class MemoryBudget(Value):
+    """Memory of one GPU (or of the host, for the CPU engine), in GiB. `lines` and `kv_gib` add up to `available_gib`."""
+
+    capacity_gib: float
+    utilization: float = Field(gt=0, le=1, description="vLLM's gpu-memory-utilization.")
+    available_gib: float
+    lines: tuple[MemoryLine, ...] = Field(description="Weights, reserve, graphs: everything but the KV cache.")
+    kv_gib: float
+    kv_bytes_per_token: float = Field(description="On one GPU, over all layers.")
+    bytes_per_sequence: int = Field(description="On one GPU: windows and Mamba state, whatever the length.")
+    kv_tokens: int = Field(description="Tokens of context that fit one engine, all its data-parallel ranks together.")
+    formula: str = Field(description="The sum, with its numbers, for a reader to check.")
+
+
+class SchedulerLimits(Value):
+    """vLLM's limits on one engine (max_num_seqs is per data-parallel rank)."""
+
+    max_model_len: int = Field(gt=0)
+    max_num_seqs: int = Field(gt=0)
+    max_num_batched_tokens: int = Field(gt=0)
+    concurrent_at_workload: int = Field(
+        ge=0, description="Requests of the workload's mean length that fit one engine's KV cache at once."
+    )
+
+
+class RejectedLayout(Value):
+    """A layout that was considered and why it is not used."""
+
+    layout: Parallelism
+    because: str
+
+
+class Plan(Value):
+    """Model x node x workload, decided. Pure: the same facts give the same plan."""
+
+    format: Literal["deploykit/plan/1"] = "deploykit/plan/1"
+    model: str
+    title: str
+    node: str
+    nodes: int = Field(ge=1, description="Machines of this kind.")
+    gpus_per_node: int
+    workload: str
+    engine: str
+    engine_version: str
+    runtime: Literal["cuda", "cpu"]
+    stand_in: str | None = Field(
+        description="Name of the stand-in that is really served; null when the model itself is."
+    )
+    served_model_name: str
+    checkpoint: PlannedCheckpoint
+    parallelism: Parallelism
+    memory: MemoryBudget
+    limits: SchedulerLimits
+    settings: tuple[Choice, ...] = Field(description="Engine settings in the order of the rendered file, one per name.")
+    environment: tuple[Choice, ...] = ()
+    overridden: tuple[Choice, ...] = Field((), description="Choices that a later source replaced, for `--explain`.")
+    rejected: tuple[RejectedLayout, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
+
+    def setting(self, name: str) -> JsonValue:
+        """Return the value of an engine setting, or None if the plan leaves it at the engine's default."""
+        return next((c.value for c in self.settings if c.setting == name), None)

@@ -1,0 +1,34 @@
+"""Units: bytes to GiB and GB, money per million tokens, and how each is printed."""
+
+from decimal import Decimal
+
+GIB = 1024**3
+"""Bytes in a gibibyte: what vLLM and nvidia-smi count memory in."""
+
+GB = 10**9
+"""Bytes in a gigabyte: what model hubs and datasheets count in."""
+
+HOURS_PER_MONTH = 730
+"""Mean hours in a month (8760 / 12), the convention of cloud bills."""
+
+MILLION = 1_000_000
+
+
+def gib(num_bytes: float) -> float:
+    """Return bytes as GiB."""
+    return num_bytes / GIB
+
+
+def usd_per_million(usd: Decimal, tokens: int) -> Decimal | None:
+    """Return dollars per million tokens, or None where no token was counted."""
+    return usd * MILLION / tokens if tokens else None
+
+
+def show_usd(amount: Decimal | None, *, digits: int = 2) -> str:
+    """Return an amount as text with `digits` significant digits and never fewer than two decimals; unknown is said."""
+    if amount is None:
+        return "unknown"
+    if amount == 0:
+        return "$0.00"
+    places = max(2, digits - 1 - amount.adjusted())
+    return f"${amount:,.{places}f}"
