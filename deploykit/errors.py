@@ -106,6 +106,13 @@ class LockedError(DeploykitError):
     kind = "locked"
 
 
+class StorageError(DeploykitError):
+    """A file or folder of deploykit's own that cannot be written or read: full disk, missing permission."""
+
+    exit_code = 10
+    kind = "storage"
+
+
 class Interrupted(DeploykitError):  # noqa: N818 - it is an interruption, not an error
     """The operator pressed Ctrl-C; what was started has been stopped (exit code 130, as shells have it)."""
 

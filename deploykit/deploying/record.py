@@ -1,0 +1,22 @@
+"""What deploykit remembers of a deployment between commands."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from deploykit.base import Value
+
+
+class DeploymentRecord(Value):
+    """Written after each `up`; `status`, `logs`, `down` and `loadtest` start from it. Holds no secret."""
+
+    format: Literal["deploykit/record/1"] = "deploykit/record/1"
+    name: str
+    model: str
+    node: str
+    rehearsal: bool
+    release: str = Field(description="The bundle's digest.")
+    run: str = Field(description="The run folder of the last `up`.")
+    inventory: str = Field(description="Path of the inventory, kept beside this record.")
+    variables: dict[str, object] = Field(description="What the playbooks were given, secrets excepted.")
+    measured: bool = Field(False, description="Whether the run has a report.")

@@ -1,0 +1,62 @@
+"""Writes and reads files of deploykit's own: whole or not at all, with one clear error when it fails."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from deploykit.errors import Place, StorageError
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@contextmanager
+def storage(path: Path, doing: str = "written") -> Iterator[None]:
+    """Turn an OSError about a path into a StorageError that says how to mend it."""
+    try:
+        yield
+    except OSError as error:
+        hint = {
+            errno.ENOSPC: "the disk is full: free some space, or set DEPLOYKIT_RUNS_DIR, DEPLOYKIT_DATA_DIR or DEPLOYKIT_CACHE_DIR to another disk",
+            errno.EDQUOT: "your disk quota is used up: free some space, or use another folder",
+            errno.EACCES: "check who owns the folder, or set DEPLOYKIT_RUNS_DIR, DEPLOYKIT_DATA_DIR or DEPLOYKIT_CACHE_DIR to one of yours",
+            errno.EROFS: "the file system is read-only: set DEPLOYKIT_RUNS_DIR, DEPLOYKIT_DATA_DIR or DEPLOYKIT_CACHE_DIR to another one",
+        }.get(error.errno or 0)
+        raise StorageError(f"{path} cannot be {doing}: {error.strerror or error}", hint=hint) from error
+
+
+def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write a file whole or not at all (a temporary file beside it, flushed, then renamed)."""
+    with storage(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(mode)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def read_value(path: Path, kind: type[T]) -> T:
+    """Read a value that deploykit wrote; StorageError if it is missing, damaged or of another version."""
+    with storage(path, "read"):
+        text = path.read_text(encoding="utf-8")
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise StorageError(
+            f"{path.name} is damaged or was written by another version of deploykit: {first['msg']}",
+            where=Place(str(path), key=key or None),
+        ) from None

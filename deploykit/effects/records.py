@@ -1,0 +1,48 @@
+"""The records of deployments, in the data folder."""
+
+from pathlib import Path
+
+from deploykit.deploying.record import DeploymentRecord
+from deploykit.effects.files import read_value, write_text
+from deploykit.errors import CatalogError
+
+
+class Records:
+    """One folder per deployment under `deployments/`."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._root = data_dir / "deployments"
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of a deployment, where its lock, inventory and record are."""
+        return self._root / name
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all known deployments."""
+        return tuple(sorted(d.parent.name for d in self._root.glob("*/record.json")))
+
+    def find(self, name: str) -> DeploymentRecord | None:
+        """Return a record, or None."""
+        file = self.folder(name) / "record.json"
+        return read_value(file, DeploymentRecord) if file.is_file() else None
+
+    def get(self, name: str | None) -> DeploymentRecord:
+        """Return a record by name, or the only one there is; CatalogError otherwise."""
+        names = self.names()
+        if name is None and len(names) == 1:
+            name = names[0]
+        if name is None:
+            which = f"say which: {', '.join(names)}" if names else "`deploykit up` makes one"
+            raise CatalogError("no deployment was named" if names else "nothing is deployed from here", hint=which)
+        found = self.find(name)
+        if found is None:
+            raise CatalogError(f"there is no deployment `{name}`", hint=f"known: {', '.join(names) or 'none'}")
+        return found
+
+    def save(self, record: DeploymentRecord) -> None:
+        """Write a record."""
+        write_text(self.folder(record.name) / "record.json", record.as_json())
+
+    def forget(self, name: str) -> None:
+        """Remove a record (its folder stays: the lock is in it)."""
+        (self.folder(name) / "record.json").unlink(missing_ok=True)

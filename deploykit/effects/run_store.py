@@ -1,0 +1,95 @@
+"""Run folders: every value of one `up`, as files that each later step can start from."""
+
+import datetime as dt
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from deploykit.effects.files import read_value, storage, write_text
+from deploykit.errors import CatalogError
+from deploykit.measuring.samples import RequestSample
+from deploykit.rendering.bundle import Bundle
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class RunStore:
+    """One run folder, `runs/<time>-<model>-<node>/`; `latest` is a link to the newest."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @classmethod
+    def create(cls, runs_dir: Path, *, model: str, node: str, now: dt.datetime) -> "RunStore":
+        """Make a new folder; two runs in one second get different names."""
+        with storage(runs_dir):
+            runs_dir.mkdir(parents=True, exist_ok=True)
+            stem = f"{now:%Y%m%dT%H%M%SZ}-{model}-{node}"
+            for number in range(100):
+                directory = runs_dir / (stem if number == 0 else f"{stem}-{number}")
+                try:
+                    directory.mkdir()
+                except FileExistsError:
+                    continue
+                _point(runs_dir / "latest", directory.name)
+                return cls(directory)
+        raise AssertionError("a hundred runs in one second")
+
+    @classmethod
+    def open(cls, runs_dir: Path, name: str) -> "RunStore":
+        """Open a run by its folder's name or path, or `latest`; CatalogError if there is none."""
+        for candidate in (Path(name), runs_dir / name):
+            if candidate.is_dir() and (candidate / "plan.json").is_file():
+                return cls(candidate.resolve())
+        raise CatalogError(
+            f"there is no run `{name}` in {runs_dir}",
+            hint="`deploykit up` makes one; `deploykit report --list` shows them",
+        )
+
+    @staticmethod
+    def names(runs_dir: Path) -> tuple[str, ...]:
+        """Return the names of all runs, newest last."""
+        if not runs_dir.is_dir():
+            return ()
+        return tuple(sorted(d.name for d in runs_dir.iterdir() if (d / "plan.json").is_file() and not d.is_symlink()))
+
+    def path(self, name: str) -> Path:
+        """Return the path of a file in the run folder."""
+        return self.directory / name
+
+    def write(self, name: str, value: BaseModel) -> None:
+        """Write a value as JSON."""
+        write_text(self.path(name), value.model_dump_json(indent=2) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file."""
+        write_text(self.path(name), text)
+
+    def read(self, name: str, kind: type[T]) -> T:
+        """Read a value back."""
+        return read_value(self.path(name), kind)
+
+    def write_bundle(self, bundle: Bundle) -> Path:
+        """Write the bundle's files and manifest under `bundle/`, and return that folder."""
+        for file in bundle.files:
+            write_text(self.path("bundle") / file.path, file.content)
+        write_text(self.path("bundle") / "manifest.json", bundle.manifest.as_json())
+        return self.path("bundle")
+
+    def read_samples(self) -> tuple[RequestSample, ...]:
+        """Read `samples.jsonl`; a last line cut short by a crash is left out."""
+        with storage(self.path("samples.jsonl"), "read"):
+            lines = self.path("samples.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        return tuple(RequestSample.model_validate_json(line) for line in lines if line.endswith("\n"))
+
+
+def _point(link: Path, target: str) -> None:
+    """Relink atomically; a file system without links does without `latest`."""
+    temporary = link.with_name(f".{link.name}.new")
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.replace(link)
+    except (OSError, NotImplementedError):
+        temporary.unlink(missing_ok=True)

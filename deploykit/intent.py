@@ -1,0 +1,71 @@
+"""What the operator wants: the contents of `deploykit.yaml`, and of the environment and command line that override it."""
+
+from decimal import Decimal
+
+from pydantic import Field, JsonValue
+
+from deploykit.base import Value
+
+
+class HostIntent(Value):
+    """A machine to deploy to, over SSH."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Short name, used in progress and reports.")
+    address: str = Field(description="Host name or IP address that SSH connects to.")
+    user: str | None = Field(None, description="Login user; your SSH configuration decides if it is not given.")
+    port: int = Field(22, gt=0, lt=65536)
+    key_file: str | None = Field(
+        None, description="Private key; your SSH agent or configuration decides if it is not given."
+    )
+
+
+class SloIntent(Value):
+    """Changes to the workload's service level objective; what is not given stays as the workload has it."""
+
+    ttft_s: float | None = Field(None, gt=0, description="Seconds from the intended send to the first token.")
+    tpot_s: float | None = Field(None, gt=0, description="Mean seconds per output token after the first.")
+    e2e_s: float | None = Field(None, gt=0, description="Seconds from the intended send to the last token.")
+    share: float | None = Field(None, gt=0, le=1, description="Share of requests that must meet all limits.")
+
+
+class GatewayIntent(Value):
+    """The reverse proxy in front of the engines (real nodes only; a rehearsal has none)."""
+
+    enabled: bool = True
+    port: int = Field(8000, gt=0, lt=65536)
+    domain: str | None = Field(None, description="Public name to get a certificate for; null serves plain HTTP.")
+
+
+class CostIntent(Value):
+    """What the hardware's hour costs, and which API offers to compare with."""
+
+    rates: tuple[str, ...] = Field((), description="Names of the node's rates; empty uses all current ones.")
+    usd_per_node_hour: Decimal | None = Field(None, gt=0, description="Your own rate, instead of the profile's.")
+    offers: tuple[str, ...] = Field(
+        (), description="Names of price profiles; empty uses those of the model, and comparable ones."
+    )
+
+
+class Intent(Value):
+    """One deployment, wanted. Every key is optional in the file: what is not given comes from the next layer."""
+
+    model: str = Field(description="A model of `deploykit models`.")
+    node: str = Field(description="A machine of `deploykit nodes`; `local` is a rehearsal on this machine.")
+    hosts: tuple[HostIntent, ...] = Field(
+        (), description="The machines, all of the kind `node`. Empty for a rehearsal or a dry run."
+    )
+    nodes: int | None = Field(
+        None, ge=1, description="How many machines a dry run plans for; with hosts it is their number."
+    )
+    workload: str | None = Field(None, description="A traffic shape of `deploykit workloads`.")
+    engine: str = Field(description="An engine release in profiles/engines/.")
+    checkpoint: str | None = Field(
+        None, description="One of the model's checkpoints; the planner chooses if it is not given."
+    )
+    slo: SloIntent = SloIntent()
+    settings: dict[str, JsonValue] = Field(
+        default_factory=dict, description="vLLM settings that replace the planner's."
+    )
+    port: int = Field(8001, gt=0, lt=65536, description="First engine port; replicas on one node take the next ones.")
+    gateway: GatewayIntent = GatewayIntent()
+    cost: CostIntent = CostIntent()

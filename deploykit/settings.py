@@ -1,0 +1,94 @@
+"""The operator's environment: `DEPLOYKIT_*` variables, read by pydantic-settings, and where secrets come from."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from deploykit.catalog.catalog import nearest
+from deploykit.errors import UsageError
+
+PREFIX = "DEPLOYKIT_"
+
+
+class Environment(BaseSettings):
+    """Every `DEPLOYKIT_*` variable. The first group overrides `deploykit.yaml`; the rest is about this machine."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True)
+
+    model: str | None = None
+    node: str | None = None
+    workload: str | None = None
+    engine: str | None = None
+    checkpoint: str | None = None
+    port: int | None = None
+    slo: dict[str, float] | None = Field(None, description="DEPLOYKIT_SLO__TTFT_S=2 and so on.")
+    settings: dict[str, Any] | None = Field(None, description="JSON, or DEPLOYKIT_SETTINGS__MAX_NUM_SEQS=64.")
+    cost: dict[str, Any] | None = Field(None, description="DEPLOYKIT_COST__USD_PER_NODE_HOUR=16 and so on.")
+
+    config: Path | None = Field(None, description="The intent file, instead of ./deploykit.yaml.")
+    profiles: Path | None = Field(None, description="A folder of your own profiles, laid over the shipped ones.")
+    runs_dir: Path = Field(Path("runs"), description="Where run folders are made.")
+    data_dir: Path | None = Field(None, description="What a rehearsal installs on this machine.")
+    cache_dir: Path | None = Field(None, description="What may be deleted at any time.")
+    api_key: SecretStr | None = Field(None, description="The key callers of the served model must send.")
+    api_key_file: Path | None = None
+    hf_token: SecretStr | None = Field(None, description="Token for the model hub; HF_TOKEN is read too.")
+    hf_token_file: Path | None = None
+    engine_python: Path | None = Field(None, description="Tests only: Python of an installed engine.")
+
+
+OVERRIDES = ("model", "node", "workload", "engine", "checkpoint", "port", "slo", "settings", "cost")
+"""The variables that override keys of the intent."""
+
+
+def read_environment() -> Environment:
+    """Read the operator's environment; UsageError names a variable that does not exist or has a wrong value."""
+    known = [PREFIX + name.upper() for name in Environment.model_fields]
+    for name in os.environ:
+        if name.startswith(PREFIX) and name.split("__")[0] not in known:
+            close = nearest(name, known)
+            raise UsageError(f"there is no variable `{name}`", hint=f"did you mean `{close[0]}`?" if close else None)
+    try:
+        return Environment()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = PREFIX + "__".join(str(part).upper() for part in first["loc"])
+        raise UsageError(
+            f"`{variable}`: {first['msg']}", hint="unset it, or give it a value of the right kind"
+        ) from None
+    except ValueError as error:  # pydantic-settings reports JSON it cannot parse this way
+        raise UsageError(f"a `{PREFIX}*` variable cannot be read: {error}") from None
+
+
+def secrets(environment: Environment) -> dict[str, str]:
+    """Return the secrets the engine needs by the names it reads them under; UsageError if a file cannot be read."""
+    found = {}
+    for name, value, file in (
+        ("VLLM_API_KEY", environment.api_key, environment.api_key_file),
+        ("HF_TOKEN", environment.hf_token or _plain("HF_TOKEN"), environment.hf_token_file),
+    ):
+        if value is not None and value.get_secret_value():
+            found[name] = value.get_secret_value()
+        elif file is not None:
+            found[name] = _read_secret(file)
+    return found
+
+
+def _plain(variable: str) -> SecretStr | None:
+    value = os.environ.get(variable)
+    return SecretStr(value) if value else None
+
+
+def _read_secret(file: Path) -> str:
+    try:
+        text = file.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the secret file {file} cannot be read: {error}", hint="it holds the secret alone, on one line"
+        ) from None
+    if not text or "\n" in text:
+        raise UsageError(f"the secret file {file} must hold one line", hint="it holds the secret alone, on one line")
+    return text
