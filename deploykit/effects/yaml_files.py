@@ -1,0 +1,124 @@
+"""YAML and JSON files in, validated values out; one file is read when it is asked for."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from deploykit.catalog.catalog import unknown_name
+from deploykit.catalog.engine import EngineRelease, FlagTable
+from deploykit.catalog.node import Node
+from deploykit.catalog.price import ApiPrice
+from deploykit.catalog.profile import Profile
+from deploykit.catalog.validation import validate_yaml
+from deploykit.catalog.workload import Workload
+from deploykit.catalog.yaml_text import YamlText, parse_yaml
+from deploykit.errors import CatalogError, Place
+
+KINDS: dict[str, type[BaseModel]] = {
+    "models": Profile,
+    "standins": Profile,
+    "nodes": Node,
+    "workloads": Workload,
+    "prices": ApiPrice,
+    "engines": EngineRelease,
+}
+"""The folders of a catalogue, and what each file in them describes."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_yaml_model(path: Path, model_type: type[Model], **injected: object) -> Model:
+    """Read one YAML file as a model; `injected` fields are added and may not stand in the file.
+
+    Raises CatalogError with file, line and key if the file cannot be read, is not YAML, or says something else.
+    """
+    return validate_yaml(load_yaml(path), model_type, **injected)
+
+
+def load_yaml(path: Path) -> YamlText:
+    """Read one YAML file as plain data; raises CatalogError if it cannot be read or does not hold `key: value` lines."""
+    return parse_yaml(_read(path), file=shown(path))
+
+
+class YamlCatalog:
+    """The catalogue in a folder of YAML files; the operator's own folder, if there is one, is laid over it."""
+
+    def __init__(self, root: Path, extra: Path | None = None) -> None:
+        self._roots = (extra, root) if extra else (root,)
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Return the names of a kind (`models`, `nodes`, `workloads`, `prices`, `engines`, `standins`), sorted."""
+        if kind not in KINDS:
+            msg = f"no such kind: {kind}"
+            raise ValueError(msg)
+        return tuple(sorted({path.stem for root in self._roots for path in (root / kind).glob("*.yaml")}))
+
+    def path(self, kind: str, name: str) -> Path:
+        """Return the file that describes a name; raises CatalogError with what was probably meant."""
+        known = self.names(kind)
+        if name not in known:
+            raise unknown_name(kind, name, known)
+        return next(p for root in self._roots if (p := root / kind / f"{name}.yaml").is_file())
+
+    def model(self, name: str) -> Profile:
+        """Load a model's profile."""
+        return load_yaml_model(self.path("models", name), Profile, name=name)
+
+    def standin(self, name: str) -> Profile:
+        """Load a stand-in's profile."""
+        return load_yaml_model(self.path("standins", name), Profile, name=name)
+
+    def node(self, name: str) -> Node:
+        """Load a node."""
+        return load_yaml_model(self.path("nodes", name), Node, name=name)
+
+    def workload(self, name: str) -> Workload:
+        """Load a workload."""
+        return load_yaml_model(self.path("workloads", name), Workload, name=name)
+
+    def price(self, name: str) -> ApiPrice:
+        """Load an API price."""
+        return load_yaml_model(self.path("prices", name), ApiPrice, name=name)
+
+    def engine(self, name: str) -> EngineRelease:
+        """Load an engine release."""
+        return load_yaml_model(self.path("engines", name), EngineRelease, name=name)
+
+    def flags(self, engine: EngineRelease) -> FlagTable:
+        """Load the flag table that stands beside an engine release."""
+        path = self.path("engines", engine.name).parent / engine.flag_table
+        try:
+            return FlagTable.model_validate_json(_read(path))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise CatalogError(
+                f"the flag table cannot be used: {first['msg']}",
+                where=Place(shown(path), key=key or None),
+                hint="generate it again with `make engine-flags`",
+            ) from None
+
+
+def shown(path: Path) -> str:
+    """Return a path as an operator would type it: relative where it lies below the working folder."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except (ValueError, OSError):  # elsewhere, or the working folder is gone
+        return str(path)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise CatalogError("there is no such file", where=Place(shown(path))) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise CatalogError(
+            f"the file is not UTF-8 text: byte 0x{error.object[error.start]:02x} in line {line}",
+            where=Place(shown(path), line),
+            hint="save it as UTF-8",
+        ) from None
+    except OSError as error:
+        raise CatalogError(f"the file cannot be read: {error.strerror}", where=Place(shown(path))) from None
