@@ -38,6 +38,10 @@ class RecordFormat(Value):
     name: str
     bytes: int = Field(gt=0)
     min_capability: float = Field(description="Lowest CUDA compute capability with kernels for it.")
+    below_capability: float | None = Field(None, description="Only GPUs below this capability have kernels for it.")
+    kv_cache_dtype: str | None = Field(
+        None, description="Used only where vLLM's kv-cache-dtype is set to this; null is what `auto` and `fp8` give."
+    )
 
 
 class Stream(Value):
@@ -84,14 +88,29 @@ def _sharded(heads: int, tensor_parallel: int) -> int:
     return max(1, math.ceil(heads / tensor_parallel))
 
 
-def record_format(stream: Stream, capability: float) -> RecordFormat:
-    """Return the smallest format of a stream that a GPU of this compute capability has kernels for."""
-    usable = [f for f in stream.formats if f.min_capability <= capability]
-    return min(usable or stream.formats[:1], key=lambda f: f.bytes)
+def record_format(stream: Stream, capability: float, *, kv_cache_dtype: str | None = None) -> RecordFormat:
+    """Return the format a GPU of this compute capability uses: the one asked for by name, or the smallest it can."""
+    usable = [
+        f
+        for f in stream.formats
+        if f.min_capability <= capability and (f.below_capability is None or capability < f.below_capability)
+    ]
+    named = [f for f in usable if f.kv_cache_dtype is not None and f.kv_cache_dtype == kv_cache_dtype]
+    unnamed = [f for f in usable if f.kv_cache_dtype is None]
+    return min(named or unnamed or stream.formats[:1], key=lambda f: f.bytes)
 
 
-def bytes_per_token(group: AttentionGroup, *, dtype: KvDtype, tensor_parallel: int, capability: float) -> float:
+def bytes_per_token(
+    group: AttentionGroup,
+    *,
+    dtype: KvDtype,
+    tensor_parallel: int,
+    capability: float,
+    kv_cache_dtype: str | None = None,
+) -> float:
     """Return the bytes one more token of context costs on one GPU; 0 for windowed and Mamba layers.
+
+    `kv_cache_dtype` is vLLM's setting of that name; it matters only for record formats that must be asked for.
 
     Latent and compressed records have one head, so tensor parallelism copies them (vLLM 0.32.0,
     `v1/kv_cache_interface.py`: `max_tp_shards=1`); KV heads are shared out until one is left per GPU.
@@ -109,7 +128,10 @@ def bytes_per_token(group: AttentionGroup, *, dtype: KvDtype, tensor_parallel: i
         case Latent():
             return group.layers * (group.kv_lora_rank + group.rope_dim) * _BYTES[dtype]
         case CompressedLatent():
-            return sum(s.layers * record_format(s, capability).bytes / s.tokens_per_record for s in group.streams)
+            return sum(
+                s.layers * record_format(s, capability, kv_cache_dtype=kv_cache_dtype).bytes / s.tokens_per_record
+                for s in group.streams
+            )
         case Mamba2():
             return 0.0
         case _:

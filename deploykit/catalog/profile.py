@@ -63,6 +63,9 @@ class Checkpoint(Facts):
     max_tensor_parallel: int | None = Field(
         None, gt=0, description="A limit the publisher or recipe states beyond the arithmetic."
     )
+    max_context: int | None = Field(
+        None, gt=0, description="Tokens of context, where this checkpoint allows fewer than the architecture."
+    )
 
 
 class Speculation(Value):
@@ -94,6 +97,8 @@ class ArchitectureLayout(Facts):
 
     min_capability: float
     below_capability: float | None = None
+    expert_parallel_only: bool = Field(False, description="Holds only for layouts with expert parallelism.")
+    checkpoints: tuple[str, ...] = Field((), description="Holds only for these checkpoints; empty is all.")
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)
     tried: tuple[str, ...] = Field((), description="Layouts the source reports as working, in its own words.")

@@ -15,13 +15,13 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validate_yaml(text: YamlText, model_type: type[Model], **injected: object) -> Model:
-    """Return the model that a document describes; `injected` fields come from outside and may not stand in it."""
+    """Return the model that a document describes; `injected` fields come from outside, and it may only repeat them."""
     for key, value in injected.items():
-        if key in text.data:
+        if text.data.get(key, value) != value:
             raise CatalogError(
-                f"`{key}` may not be set here: it is `{value}` already",
+                f"`{key}` is `{text.data[key]}`, but here it must be `{value}`",
                 where=Place(text.file, _Spot.of(text.node, (key,)).line, key),
-                hint=f"remove the line with `{key}`",
+                hint=f"remove the line with `{key}`, or rename the file" if key == "name" else None,
             )
     try:
         return model_type.model_validate({**text.data, **injected})

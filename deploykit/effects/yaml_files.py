@@ -29,7 +29,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_yaml_model(path: Path, model_type: type[Model], **injected: object) -> Model:
-    """Read one YAML file as a model; `injected` fields are added and may not stand in the file.
+    """Read one YAML file as a model; `injected` fields are added, and the file may only repeat them.
 
     Raises CatalogError with file, line and key if the file cannot be read, is not YAML, or says something else.
     """
