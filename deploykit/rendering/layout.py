@@ -1,0 +1,171 @@
+"""A plan and its hosts in, the engine processes out: which node, which port, which GPUs, which rank."""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from deploykit.base import Value
+from deploykit.catalog.engine import FlagTable
+from deploykit.errors import PlanningError, UnsupportedSettingError
+from deploykit.planning.plan import Plan
+from deploykit.rendering.options import GatewayOptions
+
+METRICS_PORT = 2019
+"""Where the gateway shows its own metrics, on loopback: the port Caddy's documentation uses for it."""
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "local"})
+
+
+class Instance(Value):
+    """One engine process on one node. An engine over several nodes has one instance per node, its ranks."""
+
+    name: str
+    node_index: int
+    host: str = Field(description="The node's address as the inventory has it.")
+    port: int = Field(description="Where the engine answers; of an engine over several nodes only rank 0 does.")
+    listen: str = Field(description="Address the engine binds to.")
+    gpus: tuple[int, ...] | None = Field(None, description="GPUs it may use; null is all of its node.")
+    rank: int = 0
+    ranks: int = 1
+    master_address: str | None = None
+    master_port: int | None = None
+    data_port: int | None = Field(None, description="Where the data-parallel ranks of several nodes meet.")
+
+    @property
+    def headless(self) -> bool:
+        """Whether it serves no HTTP of its own."""
+        return self.rank > 0
+
+    @property
+    def folder(self) -> str:
+        """Its folder in the bundle."""
+        return f"engine/{self.name}"
+
+    @property
+    def address(self) -> str:
+        """Return `host:port` as seen from the first node, where gateway and monitoring run."""
+        return f"{'127.0.0.1' if self.node_index == 0 else bracketed(self.host)}:{self.port}"
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands in an address: an IPv6 literal in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def instances(plan: Plan, *, hosts: tuple[str, ...], gateway: GatewayOptions, flags: FlagTable) -> tuple[Instance, ...]:
+    """Return every engine process of a plan, in the order of nodes; without hosts nodes are called node-0, node-1..."""
+    names = hosts or tuple(f"node-{index}" for index in range(plan.nodes))
+    if len(names) != plan.nodes:
+        raise PlanningError(
+            f"the plan is for {plan.nodes} node(s), but there are {len(names)} host(s): {', '.join(names)}",
+            hint=f"name {plan.nodes} host(s), or plan for {len(names)} node(s)",
+        )
+    ports = _ports(plan, gateway, flags)
+    over_nodes = plan.parallelism.nodes_per_engine > 1
+    found = _spanning(plan, names, gateway, ports) if over_nodes else _replicas(plan, names, gateway, ports)
+    _check_ports(found, gateway)
+    return found
+
+
+def _replicas(
+    plan: Plan, hosts: tuple[str, ...], gateway: GatewayOptions, ports: Mapping[str, int]
+) -> tuple[Instance, ...]:
+    """Return engines that each live on one node, as evenly spread as they go."""
+    layout = plan.parallelism
+    per_node = -(-layout.replicas // plan.nodes)
+    if plan.runtime == "cuda" and per_node * layout.gpus_per_engine > plan.gpus_per_node:
+        raise PlanningError(
+            f"{per_node} engine(s) of {layout.gpus_per_engine} GPUs do not fit a node of {plan.gpus_per_node} GPUs",
+            hint="plan for more nodes, or for fewer replicas",
+        )
+    found = []
+    for number in range(layout.replicas):
+        node, slot = divmod(number, per_node)
+        first = slot * layout.gpus_per_engine
+        shared = plan.runtime == "cuda" and per_node > 1
+        found.append(
+            Instance(
+                name=f"engine-{number}",
+                node_index=node,
+                host=hosts[node],
+                port=ports["http"] + slot,
+                listen=_listen(plan, node, hosts[node], gateway),
+                gpus=tuple(range(first, first + layout.gpus_per_engine)) if shared else None,
+            )
+        )
+    return tuple(found)
+
+
+def _spanning(
+    plan: Plan, hosts: tuple[str, ...], gateway: GatewayOptions, ports: Mapping[str, int]
+) -> tuple[Instance, ...]:
+    """Return the ranks of engines that each span several nodes."""
+    layout = plan.parallelism
+    if layout.nodes_per_engine * layout.replicas > plan.nodes:
+        raise PlanningError(
+            f"{layout.replicas} engine(s) over {layout.nodes_per_engine} nodes each need more than {plan.nodes} node(s)"
+        )
+    found = []
+    for engine in range(layout.replicas):
+        for rank in range(layout.nodes_per_engine):
+            node = engine * layout.nodes_per_engine + rank
+            found.append(
+                Instance(
+                    name=f"rank-{rank}" if layout.replicas == 1 else f"engine-{engine}-rank-{rank}",
+                    node_index=node,
+                    host=hosts[node],
+                    port=ports["http"],
+                    listen=_listen(plan, node, hosts[node], gateway),
+                    rank=rank,
+                    ranks=layout.nodes_per_engine,
+                    master_address=hosts[engine * layout.nodes_per_engine],
+                    master_port=ports["master"],
+                    data_port=ports["data"] if layout.data > 1 else None,
+                )
+            )
+    return tuple(found)
+
+
+def _ports(plan: Plan, gateway: GatewayOptions, flags: FlagTable) -> dict[str, int]:
+    """Return the ports the plan or the release names; engines behind a gateway start at the port after its own."""
+    first = gateway.port + 1 if gateway.enabled else gateway.port
+    return {
+        "http": _whole(plan, "port") or first,
+        "master": _whole(plan, "master-port") or _default(flags, "master-port"),
+        "data": _whole(plan, "data-parallel-rpc-port") or _default(flags, "data-parallel-rpc-port"),
+    }
+
+
+def _whole(plan: Plan, name: str) -> int | None:
+    value = plan.setting(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _default(flags: FlagTable, name: str) -> int:
+    flag = flags.flags.get(name)
+    return int(flag.default) if flag and flag.default and flag.default.isdigit() else 0
+
+
+def _listen(plan: Plan, node: int, host: str, gateway: GatewayOptions) -> str:
+    """Return the address to bind to: loopback wherever nobody has to ask from outside."""
+    chosen = plan.setting("host")
+    if isinstance(chosen, str):
+        return chosen
+    local = host in _LOOPBACK or (gateway.enabled and node == 0)
+    return "127.0.0.1" if local else "0.0.0.0"  # noqa: S104 - clients or the gateway on another node must reach it
+
+
+def _check_ports(found: tuple[Instance, ...], gateway: GatewayOptions) -> None:
+    """Refuse ports that do not exist or that two listeners of one node would share."""
+    taken: dict[tuple[int, int], str] = {}
+    if gateway.enabled:
+        taken = {(0, gateway.port): "the gateway", (0, METRICS_PORT): "the gateway's metrics"}
+    for instance in found:
+        wanted = {} if instance.headless else {instance.port: instance.name}
+        if instance.rank == 0 and instance.ranks > 1:
+            wanted |= {port: "the ranks" for port in (instance.master_port, instance.data_port) if port}
+        for port, who in wanted.items():
+            other = taken.setdefault((instance.node_index, port), who)
+            if other != who or port > 65535:
+                trouble = f"{who} and {other} both want port {port}" if other != who else f"there is no port {port}"
+                raise UnsupportedSettingError(trouble, hint="set `port` or the gateway's port to another number")
