@@ -1,0 +1,114 @@
+"""Two bills -> the sentence a reader came for. It can say that the API is cheaper, or that there is no verdict."""
+
+from decimal import Decimal
+
+from deploykit.costing.costs import OfferCost, Pairing, RateCost, Verdict
+from deploykit.measuring.measurements import Measurements
+from deploykit.units import show_usd
+
+
+def verdict(
+    measurements: Measurements,
+    rates: tuple[RateCost, ...],
+    offers: tuple[OfferCost, ...],
+    pairings: tuple[Pairing, ...],
+    *,
+    rehearsal: bool,
+) -> tuple[Verdict, str]:
+    """Decide the first rate against the cheapest offer of the same model (of a comparable one, if there is none)."""
+    offer = _cheapest(offers)
+    of_rate = {pairing.rate: pairing for pairing in pairings if pairing.offer == offer.offer}
+    decided = {rate.rate: _decide(of_rate[rate.rate]) for rate in rates}
+    headline = rates[0]
+    arithmetic = _say(decided[headline.rate], headline, offer, of_rate[headline.rate])
+    others = [rate for rate in rates[1:] if decided[rate.rate] != decided[headline.rate]]
+    if others:
+        arithmetic += " " + " ".join(_say_other(rate, decided[rate.rate]) for rate in others)
+    if offer.status != "same model":
+        arithmetic += f" {offer.title} is another model."
+
+    against = _why_not(measurements, rehearsal=rehearsal)
+    if against:
+        return "none", f"No verdict: {'; '.join(against)}. By the arithmetic alone: {_lower(arithmetic)}"
+    if measurements.verdict == "UNCLEAR":
+        arithmetic += " The load test is UNCLEAR, so take this with its caveats."
+    return decided[headline.rate], arithmetic
+
+
+def show_ratio(ratio: Decimal | None) -> str:
+    """Return a ratio with two significant digits, such as `9.9x`."""
+    if ratio is None:
+        return "unknown"
+    if ratio >= 10:
+        return f"{ratio:,.0f}x"
+    return f"{ratio:.1f}x" if ratio >= 1 else f"{ratio:.2f}x"
+
+
+def show_utilisation(share: Decimal | None) -> str:
+    """Return a break-even utilisation as text; above 1 it is `never`."""
+    if share is None:
+        return "unknown"
+    if share > 1:
+        return "never"
+    return "under 1 % busy" if share < Decimal("0.01") else f"{100 * share:.0f} % busy"
+
+
+def _cheapest(offers: tuple[OfferCost, ...]) -> OfferCost:
+    same = [offer for offer in offers if offer.status == "same model"]
+    comparable = [offer for offer in offers if offer.status == "comparable model"]
+    return min(same or comparable or offers, key=lambda offer: offer.usd_same_hits)
+
+
+def _decide(pairing: Pairing) -> Verdict:
+    # An API that charges nothing has no ratio, and nothing is cheaper than it.
+    if pairing.ratio_no_hits is None or pairing.ratio_no_hits > 1:
+        return "api-cheaper"
+    if pairing.ratio is None or pairing.ratio > 1:
+        return "depends-on-api-cache"
+    return "self-hosting-cheaper"
+
+
+def _say(decided: Verdict, rate: RateCost, offer: OfferCost, pairing: Pairing) -> str:
+    ours, theirs = f"{show_usd(rate.usd_per_m)}/M", f"{show_usd(offer.usd_per_m_same_hits)}/M"
+    who = f"{offer.provider} ({offer.api_model}, {offer.hours})"
+    if decided == "self-hosting-cheaper":
+        busy = show_utilisation(pairing.break_even_utilisation)
+        limit = f"over {busy}" if "under" not in busy else "more than 1 % busy"
+        return (
+            f"Self-hosting is cheaper while the node is {limit}: {ours} at the measured load ({rate.label}), "
+            f"{theirs} from {who}."
+        )
+    if decided == "depends-on-api-cache":
+        return (
+            f"It depends on the API's cache: {ours} on this node at the measured load ({rate.label}), {theirs} from "
+            f"{who} at our cache hit rate, {show_usd(offer.usd_per_m_no_hits)}/M without hits."
+        )
+    times = f", {show_ratio(pairing.ratio)} as much" if pairing.ratio is not None else ""
+    return (
+        f"The API is cheaper: {theirs} from {who}, {ours} on this node at the measured load ({rate.label}){times}. "
+        "At this SLO the node never wins, however busy."
+    )
+
+
+def _say_other(rate: RateCost, decided: Verdict) -> str:
+    answer = {
+        "self-hosting-cheaper": "self-hosting is cheaper",
+        "api-cheaper": "the API is cheaper",
+        "depends-on-api-cache": "it depends on the API's cache",
+    }[decided]
+    return f"At {rate.label}, {show_usd(rate.usd_per_hour)}/h, {answer}."
+
+
+def _why_not(measurements: Measurements, *, rehearsal: bool) -> list[str]:
+    against: list[str] = []
+    if rehearsal:
+        against.append("this is a rehearsal on stand-in hardware with stand-in weights")
+    if measurements.verdict == "INVALID":
+        against.append("the load test is INVALID")
+    if not measurements.priced.slo_met:
+        against.append("no stage met the SLO, so this is not the price at the SLO")
+    return against
+
+
+def _lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
