@@ -7,12 +7,14 @@ from deploykit.errors import Place, UnsupportedSettingError
 from deploykit.planning.plan import Choice
 from deploykit.rendering.serve_config import comment
 
-_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
-_PLAIN = re.compile(r"^[A-Za-z0-9_./:@%+,=-]+$")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
 _SECRET = re.compile(r"(^|_)(API_?KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|ACCESS_KEY(_ID)?|PRIVATE_KEY)$")
-# Inside double quotes a backslash hides exactly these four from both readers. Single quotes are not used: systemd has
-# no way to write one inside them, and its releases before 240 read a backslash there as an escape.
+# Inside double quotes a backslash hides exactly these four from systemd and from a shell alike.
 _ESCAPED = re.compile(r'(["\\`$])')
+# Single quotes only where nothing needs hiding from them: systemd has no way to write one inside, and its releases
+# before 240 read a backslash there as an escape. They are worth it for `$`, which simpler readers keep escaped.
+_SINGLE = re.compile(r"[^'\\]*[$`][^'\\]*")
 
 
 def env_text(choices: Iterable[Choice], *, header: Iterable[str] = ()) -> str:
@@ -27,13 +29,15 @@ def env_text(choices: Iterable[Choice], *, header: Iterable[str] = ()) -> str:
 
 
 def quoted(value: str) -> str:
-    """Return a value as both readers take it back unchanged: bare if it is harmless, else in double quotes."""
-    return value if _PLAIN.match(value) else '"' + _ESCAPED.sub(r"\\\1", value) + '"'
+    """Return a value as both readers take it back unchanged: bare if it is harmless, else in quotes."""
+    if _PLAIN.fullmatch(value):
+        return value
+    return f"'{value}'" if _SINGLE.fullmatch(value) else '"' + _ESCAPED.sub(r"\\\1", value) + '"'
 
 
 def _value(choice: Choice) -> str:
     name, value = choice.setting, choice.value
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise _refusal(f"`{name}` is not a name for an environment variable", choice, "use letters, digits and `_`")
     if _SECRET.search(name.upper()):
         raise _refusal(

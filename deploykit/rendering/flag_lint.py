@@ -24,8 +24,8 @@ SECRETS = {"api-key": "VLLM_API_KEY", "hf-token": "HF_TOKEN"}
 _NOT_IN_A_FILE = {"config": "a config file cannot name another one"}
 _JSON_TYPES = frozenset({"loads", "parse_dataclass", "_parse_type", "json"})
 _JSON_OR_TEXT = frozenset({"union_dict_and_str"})
-_HUMAN_INT = re.compile(r"^-?\d+(\.\d+)?[kKmMgGtT]?$")
-_NUMBER = re.compile(r"^-\d+(\.\d*)?$|^-\.\d+$")
+_HUMAN_INT = re.compile(r"-?\d+(\.\d+)?[kKmMgGtT]?")
+_NUMBER = re.compile(r"-\d+(\.\d*)?|-\.\d+")
 _SHOWN = 60
 
 # Which registry of the release a flag's value must be in, and the flag that loads more of them from a plugin.
@@ -199,7 +199,7 @@ def _scalar(name: str, flag: Flag, value: JsonValue, choice: Choice) -> JsonValu
     """Return one value after its checks: type, choices, and that argparse will not read it as another flag."""
     if not _fits(flag.type, value):
         raise _refusal(f"`{name}` does not take {_show(value)}", choice, _wants(flag))
-    if isinstance(value, str) and value.startswith("-") and not _NUMBER.match(value):
+    if isinstance(value, str) and value.startswith("-") and not _NUMBER.fullmatch(value):
         raise _refusal(f"`{name}` cannot be {_show(value)}: vLLM would read it as a flag", choice, _wants(flag))
     if flag.choices and str(value) not in flag.choices:
         close = nearest(str(value), flag.choices) or flag.choices
@@ -223,7 +223,7 @@ def _fits(kind: str | None, value: JsonValue) -> bool:
             return isinstance(value, str)
         case "human_readable_int" | "human_readable_int_or_auto":
             text = str(value)
-            return bool(_HUMAN_INT.match(text)) or (text == "auto" and kind.endswith("auto"))
+            return bool(_HUMAN_INT.fullmatch(text)) or (text == "auto" and kind.endswith("auto"))
         case _:
             return True
 
