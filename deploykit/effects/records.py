@@ -1,6 +1,10 @@
 """The records of deployments, in the data folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from deploykit.deploying.record import DeploymentRecord
 from deploykit.effects.files import read_value, write_text
@@ -42,6 +46,12 @@ class Records:
     def save(self, record: DeploymentRecord) -> None:
         """Write a record."""
         write_text(self.folder(record.name) / "record.json", record.as_json())
+
+    def write_inventory(self, name: str, inventory: Mapping[str, Any]) -> Path:
+        """Write an inventory beside the record and return its path."""
+        file = self.folder(name) / "inventory.yml"
+        write_text(file, yaml.safe_dump(dict(inventory), sort_keys=False))
+        return file
 
     def forget(self, name: str) -> None:
         """Remove a record (its folder stays: the lock is in it)."""

@@ -47,13 +47,6 @@ class RunStore:
             hint="`deploykit up` makes one; `deploykit report --list` shows them",
         )
 
-    @staticmethod
-    def names(runs_dir: Path) -> tuple[str, ...]:
-        """Return the names of all runs, newest last."""
-        if not runs_dir.is_dir():
-            return ()
-        return tuple(sorted(d.name for d in runs_dir.iterdir() if (d / "plan.json").is_file() and not d.is_symlink()))
-
     def path(self, name: str) -> Path:
         """Return the path of a file in the run folder."""
         return self.directory / name
@@ -82,6 +75,29 @@ class RunStore:
         with storage(self.path("samples.jsonl"), "read"):
             lines = self.path("samples.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
         return tuple(RequestSample.model_validate_json(line) for line in lines if line.endswith("\n"))
+
+
+class RunStores:
+    """All run folders under one folder."""
+
+    def __init__(self, runs_dir: Path) -> None:
+        self.runs_dir = runs_dir
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all runs, newest last."""
+        if not self.runs_dir.is_dir():
+            return ()
+        return tuple(
+            sorted(d.name for d in self.runs_dir.iterdir() if (d / "plan.json").is_file() and not d.is_symlink())
+        )
+
+    def create(self, *, model: str, node: str, now: dt.datetime) -> RunStore:
+        """Make a new run folder."""
+        return RunStore.create(self.runs_dir, model=model, node=node, now=now)
+
+    def open(self, name: str) -> RunStore:
+        """Open a run by name, path or `latest`."""
+        return RunStore.open(self.runs_dir, name)
 
 
 def _point(link: Path, target: str) -> None:

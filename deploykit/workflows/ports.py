@@ -97,3 +97,27 @@ class Clock(Protocol):
     def now(self) -> dt.datetime:
         """Return the time in UTC."""
         ...
+
+
+class Reporter(Protocol):
+    """Tells the operator what is going on."""
+
+    def begin(self, stage: str) -> None:
+        """Start a stage of the road, such as `plan` or `provision`."""
+        ...
+
+    def done(self, stage: str, detail: str) -> None:
+        """End a stage, with what came out of it."""
+        ...
+
+    def task(self, event: TaskEvent) -> None:
+        """Show what a playbook does."""
+        ...
+
+    def load(self, progress: Progress) -> None:
+        """Show how far the load test is."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show one sentence."""
+        ...

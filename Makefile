@@ -1,0 +1,67 @@
+# What a contributor and CI run. Every target sets up what it needs; nothing has to be done by hand before.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test test-fast check format golden schemas lock engine-lock engine-flags bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+up: $(VENV)/.runtime ## Rehearse the whole road on this machine: plan, provision, serve, load-test, report
+	$(BIN)/deploykit up
+
+down: $(VENV)/.runtime ## Stop what `make up` started
+	$(BIN)/deploykit down
+
+test: $(VENV)/.dev ## All tests but those that need a GPU; the rehearsal tests run real vLLM
+	$(PYTEST) -m "not gpu"
+
+test-fast: $(VENV)/.dev ## The tests that take seconds
+	$(PYTEST) -m "not gpu and not rehearsal and not hosts and not contract and not calibration and not install"
+
+check: $(VENV)/.dev ## Linters and types, as CI runs them first
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+	cd playbooks && PATH="$(CURDIR)/$(BIN):$$PATH" $(CURDIR)/$(BIN)/ansible-lint --offline --strict
+
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+golden: $(VENV)/.dev ## Rewrite the golden files; the diff is the review
+	$(PYTEST) -m "not gpu and not rehearsal and not hosts and not contract and not calibration and not install" --update-golden -q
+
+schemas: $(VENV)/.dev ## Rewrite the JSON Schemas of profiles/ and deploykit.yaml
+	$(BIN)/python scripts/schemas.py
+
+lock: $(VENV)/.dev ## Lock the dependencies with hashes, for every supported Python and system
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements-dev.lock
+
+bench: $(VENV)/.dev ## Measure start-up times (method: benchmarks/README.md)
+	$(BIN)/python benchmarks/startup.py
+
+clean: ## Remove what the targets above made in this folder
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# --- setup ---------------------------------------------------------------------------------------------------
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] < (3, 14)))' \
+	  || { echo "deploykit needs Python 3.11, 3.12 or 3.13; set PYTHON=python3.12 or the like"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(VENV)/bin/python requirements.lock pyproject.toml
+	$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install -q --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python requirements-dev.lock pyproject.toml
+	$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements-dev.lock
+	$(BIN)/python -m pip install -q --no-deps -e .
+	@touch $@ $(VENV)/.runtime

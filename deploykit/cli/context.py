@@ -1,0 +1,149 @@
+"""Builds what a command needs: catalogue, intent, world. Each part only when it is asked for, to start quickly."""
+
+import json
+import platform
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from deploykit import __version__, paths
+from deploykit.errors import UsageError
+from deploykit.settings import OVERRIDES, Environment, read_environment, secrets
+
+if TYPE_CHECKING:
+    from deploykit.catalog.catalog import Catalog
+    from deploykit.effects.records import Records
+    from deploykit.effects.run_store import RunStores
+    from deploykit.workflows.ports import Reporter
+    from deploykit.workflows.resolve import Resolved
+    from deploykit.workflows.world import World
+
+INTENT_FILE = "deploykit.yaml"
+
+
+class Context:
+    """One command's surroundings."""
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The operator's DEPLOYKIT_* variables."""
+        return read_environment()
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """The shipped defaults: an intent, and an example of a real node."""
+        from deploykit.effects.yaml_files import load_yaml
+
+        return load_yaml(paths.shipped("profiles") / "defaults.yaml").data
+
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """The shipped profiles, and the operator's own over them."""
+        from deploykit.effects.yaml_files import YamlCatalog
+
+        extra = self.environment.profiles
+        if extra is not None and not extra.is_dir():
+            raise UsageError(
+                f"DEPLOYKIT_PROFILES is not a folder: {extra}", hint="it holds models/, nodes/, prices/ and so on"
+            )
+        return YamlCatalog(paths.shipped("profiles"), extra=extra)
+
+    @cached_property
+    def secrets(self) -> dict[str, str]:
+        """The operator's secrets, by the names the engine reads them under."""
+        return secrets(self.environment)
+
+    @cached_property
+    def runs(self) -> "RunStores":
+        """The run folders."""
+        from deploykit.effects.run_store import RunStores
+
+        return RunStores(self.environment.runs_dir)
+
+    @cached_property
+    def records(self) -> "Records":
+        """The records of deployments."""
+        from deploykit.effects.records import Records
+
+        return Records(paths.data_dir())
+
+    def intent(self, file: Path | None, command_line: dict[str, Any]) -> "Resolved":
+        """Merge defaults, file, environment and command line."""
+        from deploykit.workflows.resolve import Layer, resolve
+
+        layers = [Layer(name="profiles/defaults.yaml", values=self.defaults["intent"])]
+        chosen = self.intent_file(file)
+        if chosen is not None:
+            layers.append(Layer(name=str(chosen), values=self._checked_file(chosen)))
+        from_environment = {name: getattr(self.environment, name) for name in OVERRIDES}
+        layers.append(Layer(name="environment", values={k: v for k, v in from_environment.items() if v is not None}))
+        layers.append(Layer(name="command line", values={k: v for k, v in command_line.items() if v is not None}))
+        return resolve(tuple(layers))
+
+    def intent_file(self, file: Path | None) -> Path | None:
+        """Return the intent file: the one named, else ./deploykit.yaml if it is there."""
+        named = file or self.environment.config
+        if named is not None:
+            if not named.is_file():
+                raise UsageError(f"there is no file {named}", hint="`deploykit init MODEL --node NODE` writes one")
+            return named
+        here = Path(INTENT_FILE)
+        return here if here.is_file() else None
+
+    def _checked_file(self, file: Path) -> dict[str, Any]:
+        """Read the intent file and check its keys alone, so that a mistake is reported with its line."""
+        from deploykit.effects.yaml_files import load_yaml, load_yaml_model
+        from deploykit.intent import Intent
+
+        values = load_yaml(file).data
+        needed = {key: value for key, value in self.defaults["intent"].items() if key not in values}
+        load_yaml_model(file, Intent, **needed)
+        return values
+
+    def world(self, reporter: "Reporter") -> "World":
+        """Return every port, for real."""
+        from deploykit.effects.ansible import AnsibleRunner
+        from deploykit.effects.clock import SystemClock
+        from deploykit.effects.locust import LocustGenerator
+        from deploykit.effects.prometheus import PrometheusMetrics
+        from deploykit.workflows.world import World
+
+        release = self.catalog.engine(self.defaults["intent"]["engine"])
+        return World(
+            playbooks=AnsibleRunner(paths.shipped("playbooks")),
+            generator=LocustGenerator(paths.shipped("loadtests")),
+            metrics=PrometheusMetrics(release.metrics),
+            clock=SystemClock(),
+            reporter=reporter,
+            runs=self.runs,
+            records=self.records,
+            profiles=paths.shipped("profiles"),
+            cache=paths.cache_dir(),
+            secrets=self.secrets,
+            versions={
+                "deploykit": __version__,
+                "python": platform.python_version(),
+                "platform": f"{sys.platform} {platform.machine()}",
+            },
+        )
+
+
+def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
+    """Parse `--set key=value`; values are YAML, so 64, true, text and {a: 1} mean what they look like."""
+    found: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, equals, text = pair.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"`--set {pair}` is not key=value", hint="such as --set max-num-seqs=64")
+        try:
+            value = yaml.safe_load(text)
+            json.dumps(value)
+        except (yaml.YAMLError, TypeError, ValueError):
+            raise UsageError(
+                f"the value in `--set {pair}` cannot be read", hint="quote it, such as --set 'key=\"text\"'"
+            ) from None
+        found[key.strip().replace("_", "-")] = value
+    return found

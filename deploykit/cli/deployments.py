@@ -1,0 +1,104 @@
+"""`deploykit status`, `logs` and `down`: look after what `up` brought up."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploykit.cli import options
+from deploykit.cli.console import envelope, result, say, table
+
+if TYPE_CHECKING:
+    from deploykit.cli.context import Context
+    from deploykit.deploying.record import DeploymentRecord
+    from deploykit.workflows.ports import PlaybookResult
+
+
+def status(name: options.Deployment = None, *, json: options.Json = False) -> None:
+    """Show what runs, on which hosts, since when, and whether it answers."""
+    from deploykit.cli.context import Context
+
+    context = Context()
+    record = context.records.get(name)
+    facts = _run(context, record, "status.yml").facts
+    instances = [
+        {"host": host, **_plain(entry)} for host, published in facts.items() for entry in _instances(published)
+    ]
+    if json:
+        envelope(
+            "status", {"name": record.name, "model": record.model, "release": record.release, "instances": instances}
+        )
+        return
+    result(f"{record.name}: {record.model} on {record.node}, release {record.release[:12]}")
+    columns = ("host", "name", "state", "pid", "uptime", "health", "model", "release")
+    table(columns, [[entry.get(column, "") for column in columns] for entry in instances])
+    if Path(record.run, "report.html").is_file():
+        say(f"\nreport    {Path(record.run, 'report.html')}")
+
+
+def logs(
+    name: options.Deployment = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.", min=1, max=10000)] = 100,
+) -> None:
+    """Print the last lines of the engine's log."""
+    from deploykit.cli.context import Context
+
+    context = Context()
+    record = context.records.get(name)
+    facts = _run(context, record, "logs.yml", logs_lines=lines).facts
+    for host, published in facts.items():
+        for entry in _instances(published):
+            shown = _plain(entry)
+            if len(facts) > 1 or len(_instances(published)) > 1:
+                say(f"==> {host} {shown.get('name', '')} <==")
+            text = shown.get("log")
+            result("\n".join(text) if isinstance(text, list) else str(text or ""))
+
+
+def down(name: options.Deployment = None, *, json: options.Json = False) -> None:
+    """Stop what `up` started. Weights and the installed engine stay, so that the next `up` is quick."""
+    from deploykit.cli.context import Context
+    from deploykit.effects.lock import locked
+
+    context = Context()
+    record = context.records.get(name)
+    with locked(context.records.folder(record.name), "deploykit down"):
+        outcome = _run(context, record, "teardown.yml")
+        context.records.forget(record.name)
+    changed = sum(host.changed for host in outcome.hosts)
+    if json:
+        envelope("down", {"name": record.name, "changed": changed})
+    else:
+        result(f"{record.name}: {'stopped' if changed else 'nothing was running'}")
+
+
+def _run(context: "Context", record: "DeploymentRecord", playbook: str, **more: object) -> "PlaybookResult":
+    """Run one of the small playbooks; raises DeploymentError naming the first failed task."""
+    from deploykit.cli.progress import reporter
+    from deploykit.deploying.outcome import failure_error
+
+    with reporter() as shown:
+        shown.begin(playbook.removesuffix(".yml"))
+        world = context.world(shown)
+        outcome = world.playbooks.run(
+            playbook,
+            inventory=Path(record.inventory),
+            variables={**record.variables, **more},
+            secrets=world.secrets,
+            log_dir=context.records.folder(record.name) / "logs",
+            on_event=shown.task,
+        )
+    error = failure_error(outcome)
+    if error is not None:
+        raise error
+    return outcome
+
+
+def _instances(published: dict[str, object]) -> list[object]:
+    """Return the per-instance entries that a playbook published under `instances`."""
+    found = published.get("instances", [])
+    return found if isinstance(found, list) else []
+
+
+def _plain(entry: object) -> dict[str, Any]:
+    return entry if isinstance(entry, dict) else {"name": str(entry)}

@@ -1,0 +1,166 @@
+"""`deploykit models|nodes|workloads|prices`: the catalogue, as lists or one entry whole."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploykit.cli import options
+from deploykit.cli.console import envelope, result, table
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from deploykit.cli.context import Context
+
+Name = Annotated[str | None, typer.Argument(help="Show this one whole.", show_default=False)]
+
+
+def models(name: Name = None, *, json: options.Json = False) -> None:
+    """List the models, or show one."""
+    context = _context()
+    if name is not None:
+        _show("model", context.catalog.model(name), as_json=json)
+        return
+    profiles = [context.catalog.model(n) for n in context.catalog.names("models")]
+    if json:
+        envelope("models", [p.model_dump(mode="json") for p in profiles])
+        return
+    rows = []
+    for p in profiles:
+        total = p.parameters.total_b if p.parameters else None
+        active = p.parameters.active_b if p.parameters else None
+        served = ", ".join(c.precision for c in p.checkpoints) if p.open_weights else "API only"
+        context_tokens = f"{p.architecture.max_context:,}" if p.architecture else "unknown"
+        rows.append((p.name, p.title, _known(total), _known(active), context_tokens, served, p.license or "unknown"))
+    table(
+        ("name", "title", "total B", "active B", "context", "checkpoints", "licence"),
+        rows,
+        right=("total B", "active B", "context"),
+    )
+
+
+def nodes(name: Name = None, *, json: options.Json = False) -> None:
+    """List the machines and what they cost, or show one."""
+    import datetime as dt
+
+    context = _context()
+    if name is not None:
+        _show("node", context.catalog.node(name), as_json=json)
+        return
+    machines = [context.catalog.node(n) for n in context.catalog.names("nodes")]
+    if json:
+        envelope("nodes", [n.model_dump(mode="json") for n in machines])
+        return
+    today = dt.datetime.now(dt.UTC).date()
+    rows = []
+    for node in machines:
+        costs = [
+            usd
+            for usd in (node.usd_per_hour(r) for r in node.current_rates(today) if r.kind != "stand-in")
+            if usd is not None
+        ]
+        span = f"${min(costs):.2f} - ${max(costs):.2f}" if costs else "unknown"
+        gpu = f"{node.gpu_count} x {node.gpu.name}" if node.gpu else "none"
+        memory = (
+            f"{node.gpu.memory_gb:,.0f}" if node.gpu and node.gpu.memory_gb else "" if node.gpu is None else "unknown"
+        )
+        rows.append((node.name, gpu, memory, span if node.gpu else "rehearsal", len(node.rates), node.status))
+    table(
+        ("name", "GPUs", "GB each", "$ per node-hour", "rates", "status"),
+        rows,
+        right=("GB each", "$ per node-hour", "rates"),
+    )
+
+
+def workloads(name: Name = None, *, json: options.Json = False) -> None:
+    """List the traffic shapes, or show one."""
+    from deploykit.catalog.workload import mean_tokens
+
+    context = _context()
+    if name is not None:
+        _show("workload", context.catalog.workload(name), as_json=json)
+        return
+    shapes = [context.catalog.workload(n) for n in context.catalog.names("workloads")]
+    if json:
+        envelope("workloads", [w.model_dump(mode="json") for w in shapes])
+        return
+    rows = []
+    for w in shapes:
+        prefix = f"{w.shared_prefix.tokens:,}" if w.shared_prefix else "none"
+        slo = ", ".join(
+            f"{n.removesuffix('_s').upper()} {v:g} s"
+            for n, v in w.slo.model_dump().items()
+            if n != "share" and v is not None
+        )
+        rows.append(
+            (
+                w.name,
+                w.title,
+                f"{mean_tokens(w.prompt_tokens):,.0f}",
+                prefix,
+                f"{mean_tokens(w.output_tokens):,.0f}",
+                slo,
+            )
+        )
+    numbers = ("prompt", "shared prefix", "output")
+    table(("name", "title", *numbers, "SLO"), rows, right=numbers)
+
+
+def prices(name: Name = None, *, json: options.Json = False) -> None:
+    """List the API offers with today's prices, or show one."""
+    import datetime as dt
+
+    context = _context()
+    if name is not None:
+        _show("price", context.catalog.price(name), as_json=json)
+        return
+    offers = [context.catalog.price(n) for n in context.catalog.names("prices")]
+    if json:
+        envelope("prices", [o.model_dump(mode="json") for o in offers])
+        return
+    today = dt.datetime.now(dt.UTC).date()
+    rows = []
+    for offer in offers:
+        period = offer.period_at(today) or offer.periods[-1]
+        usd = period.usd_per_m
+        peak = f"peak ${period.peak_usd_per_m.output}" if period.peak_usd_per_m else ""
+        tier = (
+            f"over {period.tiers[0].above_input_tokens:,} in ${period.tiers[0].usd_per_m.output}"
+            if period.tiers
+            else ""
+        )
+        cached = "none" if usd.cached_input is None else f"{usd.cached_input}"
+        rows.append(
+            (offer.name, offer.serves or "", usd.input, cached, usd.output, peak or tier, offer.status, period.as_of)
+        )
+    numbers = ("input", "cached", "output")
+    table(("name", "model", *numbers, "also", "status", "as of"), rows, right=numbers, title="USD per million tokens")
+
+
+def _context() -> "Context":
+    from deploykit.cli.context import Context
+
+    return Context()
+
+
+def _known(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:g}"
+
+
+def _show(kind: str, value: "BaseModel", *, as_json: bool) -> None:
+    data: dict[str, Any] = value.model_dump(mode="json")
+    if as_json:
+        envelope(kind, data)
+        return
+    import yaml
+
+    result(yaml.safe_dump(_blank(data), sort_keys=False, allow_unicode=True, width=120).rstrip())
+
+
+def _blank(value: Any) -> Any:  # noqa: ANN401 - JSON data of any shape
+    """Say `unknown` for null, so that a missing fact is seen."""
+    if isinstance(value, dict):
+        return {key: _blank(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_blank(inner) for inner in value]
+    return "unknown" if value is None else value

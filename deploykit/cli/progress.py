@@ -1,0 +1,157 @@
+"""Live progress on stderr: one moving line on a terminal, plain lines in a log."""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from deploykit.cli.console import say
+from deploykit.workflows.ports import Progress as LoadProgress
+from deploykit.workflows.ports import Reporter, TaskEvent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+SHOWN = {"changed": "changed", "failed": "FAILED", "unreachable": "UNREACHABLE", "retry": "waiting"}
+
+
+class LiveReporter(Reporter, Protocol):
+    """A reporter that is used as a context."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+def reporter() -> LiveReporter:
+    """Return the reporter for this terminal, or for no terminal."""
+    return TerminalReporter() if sys.stderr.isatty() else PlainReporter()
+
+
+class PlainReporter:
+    """One line per stage, and per task that did something."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._last_load = 0.0
+        self._task = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def begin(self, stage: str) -> None:
+        """Start a stage."""
+        self._began = time.monotonic()
+        say(f"{stage} ...")
+
+    def done(self, stage: str, detail: str) -> None:
+        """End a stage."""
+        say(f"{stage}: {detail} ({time.monotonic() - self._began:.0f} s)")
+
+    def task(self, event: TaskEvent) -> None:
+        """Print tasks as they begin, and what they changed or broke."""
+        where = " : ".join(part for part in (event.host, event.role, event.task) if part)
+        if event.kind == "task" and where != self._task:
+            self._task = where
+            say(f"  [{event.done}{f'/{event.expected}' if event.expected else ''}] {where}")
+        elif event.kind in SHOWN:
+            say(f"      {SHOWN[event.kind]}: {event.host or ''} {event.message or ''}".rstrip())
+
+    def load(self, progress: LoadProgress) -> None:
+        """Print the load test's state every few seconds."""
+        if time.monotonic() - self._last_load >= 5:
+            self._last_load = time.monotonic()
+            say(f"  {_load_line(progress)}")
+
+    def note(self, text: str) -> None:
+        """Print a sentence."""
+        say(f"  {text}")
+
+
+class TerminalReporter:
+    """A spinner with a bar for the stage at work, and a line for each that ended."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._line: TaskID | None = None
+        self._began = 0.0
+
+    def __enter__(self) -> Self:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[stage]}", style="bold"),
+            BarColumn(bar_width=16),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+        )
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._progress:
+            self._progress.stop()
+
+    def begin(self, stage: str) -> None:
+        """Start a stage."""
+        self._began = time.monotonic()
+        if self._progress:
+            self._drop_line()
+            self._line = self._progress.add_task("", total=None, stage=stage)
+
+    def done(self, stage: str, detail: str) -> None:
+        """End a stage."""
+        self._drop_line()
+        if self._progress:
+            from rich.text import Text
+
+            seconds = time.monotonic() - self._began
+            mark = Text.assemble(("✓ ", "green"), (f"{stage:<10}", "bold"), f" {detail}", (f"  {seconds:.0f} s", "dim"))
+            self._progress.console.print(mark)
+
+    def task(self, event: TaskEvent) -> None:
+        """Move the bar to the task at work."""
+        if self._progress is None or self._line is None:
+            return
+        if event.kind in {"task", "started", "retry"}:
+            where = " : ".join(part for part in (event.host, event.role, event.task) if part)
+            text = f"{where} {event.message}" if event.kind == "retry" and event.message else where
+            self._progress.update(self._line, description=text, completed=event.done, total=event.expected)
+        elif event.kind in {"failed", "unreachable"}:
+            self._progress.console.print(f"✗ {event.host} {event.task}: {SHOWN[event.kind]}", markup=False)
+
+    def load(self, progress: LoadProgress) -> None:
+        """Move the bar with the load test."""
+        if self._progress is not None and self._line is not None:
+            self._progress.update(
+                self._line,
+                description=_load_line(progress),
+                completed=progress.elapsed_s,
+                total=max(progress.expected_s, 0.1),
+            )
+
+    def note(self, text: str) -> None:
+        """Print a sentence above the line."""
+        if self._progress:
+            self._progress.console.print(f"  {text}", markup=False)
+
+    def _drop_line(self) -> None:
+        if self._progress is not None and self._line is not None:
+            self._progress.remove_task(self._line)
+            self._line = None
+
+
+def _load_line(progress: LoadProgress) -> str:
+    failed = f", {progress.failed} failed" if progress.failed else ""
+    return (
+        f"stage {progress.stage + 1} of {progress.stages}: {progress.finished} answered{failed}, "
+        f"{progress.in_flight} in flight, {progress.output_tokens} tokens"
+    )

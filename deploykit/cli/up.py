@@ -1,0 +1,129 @@
+"""`deploykit up`: the whole road, or with --dry-run everything that would happen on it."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploykit.cli import options
+from deploykit.cli.console import envelope, result, say
+
+if TYPE_CHECKING:
+    from deploykit.cli.context import Context
+    from deploykit.intent import Intent
+    from deploykit.workflows.planning import Planned
+    from deploykit.workflows.target import Target
+    from deploykit.workflows.up import Arrival
+
+
+def up(
+    model: options.Model = None,
+    node: options.NodeName = None,
+    nodes: options.Nodes = None,
+    workload: options.WorkloadName = None,
+    checkpoint: options.Checkpoint = None,
+    set_: options.Settings = None,
+    file: options.File = None,
+    inventory: options.Inventory = None,
+    port: options.Port = None,
+    rate: options.Rate = None,
+    offer: options.Offer = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show everything that would happen, and touch nothing.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure again although nothing changed.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Plan, render, provision, load-test and report. Without arguments: a rehearsal on this machine."""
+    from deploykit.cli.context import Context, parse_settings
+    from deploykit.workflows.planning import make_plan
+
+    context = Context()
+    cost = {key: value for key, value in (("rates", rate), ("offers", offer)) if value}
+    wanted: dict[str, Any] = {
+        "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint, "port": port, "cost": cost or None,
+    }  # fmt: skip
+    intent = context.intent(file, wanted).intent
+    hosts = _inventory_hosts(inventory)
+    count = len(hosts) or len(intent.hosts) or intent.nodes or 1
+    planned = make_plan(context.catalog, intent, set_settings=parse_settings(set_), nodes=count)
+    if dry_run:
+        from deploykit.cli.dry_run import show
+
+        show(context, planned, intent, as_json=json)
+        return
+    target = _target(planned, intent, inventory, hosts)
+    arrival = _go(context, planned, intent, target, again=again)
+    if json:
+        envelope("up", _summary(arrival))
+    else:
+        _closing(arrival, target, context.defaults["example_node"])
+
+
+def _inventory_hosts(inventory: "options.Inventory") -> tuple[str, ...]:
+    if inventory is None:
+        return ()
+    from deploykit.effects.inventory import read_hosts
+
+    return read_hosts(inventory)
+
+
+def _target(planned: "Planned", intent: "Intent", inventory: "options.Inventory", hosts: tuple[str, ...]) -> "Target":
+    import sys
+
+    from deploykit import paths
+    from deploykit.workflows.target import real_hosts, this_machine
+
+    if planned.rehearsal:
+        return this_machine(paths.data_dir(), sys.executable)
+    return real_hosts(intent, inventory_file=inventory, inventory_hosts=hosts)
+
+
+def _go(context: "Context", planned: "Planned", intent: "Intent", target: "Target", *, again: bool) -> "Arrival":
+    from deploykit.cli.progress import reporter
+    from deploykit.effects.lock import locked
+    from deploykit.workflows.up import up as go
+
+    with locked(context.records.folder(target.name), f"deploykit up {planned.plan.model}"), reporter() as shown:
+        if planned.rehearsal:
+            shown.note(
+                f"rehearsal: `{planned.plan.stand_in}` stands in for {planned.plan.title}, this machine for a GPU node"
+            )
+        shown.begin("plan")
+        shown.done(
+            "plan",
+            f"{planned.plan.title} on {planned.plan.node}, {planned.plan.parallelism}, {planned.plan.memory.kv_tokens:,} KV tokens",
+        )
+        return go(planned, intent, target, context.catalog, context.world(shown), again=again)
+
+
+def _summary(arrival: "Arrival") -> dict[str, Any]:
+    from deploykit.reporting.report import Report
+
+    report = arrival.report or Report.model_validate_json((arrival.run / "report.json").read_text(encoding="utf-8"))
+    return {
+        "run": str(arrival.run),
+        "changed": arrival.deployment.changed,
+        "measured_now": arrival.report is not None,
+        "endpoint": arrival.deployment.endpoint,
+        "report": report.as_data(),
+    }
+
+
+def _closing(arrival: "Arrival", target: "Target", example_node: str) -> None:
+    if arrival.report is None:
+        changed = sum(host.changed for host in arrival.deployment.hosts)
+        said = f"{changed} changes were needed" if changed else "nothing changed"
+        result(f"{said}: release {arrival.deployment.bundle_digest[:12]} serves at {arrival.deployment.endpoint}")
+        result(f"measured before: {arrival.run / 'report.html'} (--again measures once more)")
+        return
+    from deploykit.reporting.markdown import summary
+
+    result(summary(arrival.report))
+    say()
+    say(f"report    {arrival.run / 'report.html'}  (and report.md, report.json beside it)")
+    say(f"engine    {arrival.deployment.endpoint}  is still up; `deploykit down` stops it")
+    if target.rehearsal:
+        model, node = arrival.planned.plan.model, example_node
+        say(f"for real  `deploykit up --dry-run {model} --node {node}` shows what would happen to a real node;")
+        say(f"          `deploykit init {model} --node {node}` writes a deploykit.yaml to point at yours")

@@ -1,0 +1,87 @@
+"""Bundle and target -> a deployment that answered: the order of effects around `site.yml`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploykit.deploying.deployment import Deployment
+from deploykit.deploying.outcome import deployment_from
+from deploykit.errors import Interrupted
+from deploykit.rendering.bundle import Bundle
+from deploykit.workflows.planning import Planned
+from deploykit.workflows.ports import Playbooks
+from deploykit.workflows.target import Target
+from deploykit.workflows.world import World
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders on this machine that the playbooks need to know."""
+
+    bundle: Path
+    inventory: Path
+    profiles: Path
+    cache: Path
+    log: Path
+
+
+def playbook_variables(bundle: Bundle, target: Target, places: Places) -> dict[str, Any]:
+    """Return the extra variables: the bundle's role variables, and what only this machine knows. No secrets."""
+    variables: dict[str, Any] = yaml.safe_load(bundle.file("ansible/vars.yaml").content)
+    return variables | {
+        "deploykit_bundle": str(places.bundle),
+        "deploykit_release": bundle.manifest.digest,
+        "deploykit_root": target.root,
+        "deploykit_cache": str(places.cache),
+        "deploykit_profiles": str(places.profiles),
+        "deploykit_supervision": target.supervision,
+        "deploykit_expect_rehearsal": target.rehearsal,
+    }
+
+
+def deploy(planned: Planned, bundle: Bundle, target: Target, places: Places, url: str, world: World) -> Deployment:
+    """Run `site.yml` and read back what came up.
+
+    Raises:
+        DeploymentError: a task failed or a host did not answer.
+        Interrupted: Ctrl-C; an engine that this run was still starting on this machine has been stopped.
+
+    """
+    started = world.clock.now()
+    variables = playbook_variables(bundle, target, places)
+    try:
+        result = world.playbooks.run(
+            "site.yml",
+            inventory=places.inventory,
+            variables=variables,
+            secrets=world.secrets,
+            log_dir=places.log,
+            on_event=world.reporter.task,
+        )
+    except Interrupted:
+        if target.rehearsal:
+            world.reporter.note("stopping what was being started")
+            _stop_what_was_starting(world.playbooks, places, variables)
+        raise
+    return deployment_from(
+        result,
+        bundle_digest=bundle.manifest.digest,
+        endpoint=url,
+        served_model_name=planned.plan.served_model_name,
+        started_at=started,
+        seconds=(world.clock.now() - started).total_seconds(),
+    )
+
+
+def _stop_what_was_starting(playbooks: Playbooks, places: Places, variables: Mapping[str, object]) -> None:
+    playbooks.run(
+        "teardown.yml",
+        inventory=places.inventory,
+        variables=variables,
+        secrets={},
+        log_dir=places.log / "teardown",
+        on_event=lambda _event: None,
+    )

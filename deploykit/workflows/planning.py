@@ -1,0 +1,110 @@
+"""Intent and catalogue -> a plan, with everything it was made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from deploykit.catalog.catalog import Catalog
+from deploykit.catalog.engine import EngineRelease, FlagTable
+from deploykit.catalog.node import Node
+from deploykit.catalog.profile import Profile
+from deploykit.catalog.workload import Workload
+from deploykit.errors import DeploykitError, PlanningError
+from deploykit.intent import Intent
+from deploykit.planning.plan import Plan
+from deploykit.planning.planner import plan, smallest_that_fits
+from deploykit.planning.request import PlanRequest
+
+REHEARSAL_WORKLOAD = "rehearsal"
+DEFAULT_WORKLOAD = "chat"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and the facts it came from; `served` is what really runs: the model, or its stand-in."""
+
+    plan: Plan
+    profile: Profile
+    served: Profile
+    node: Node
+    workload: Workload
+    engine: EngineRelease
+    flags: FlagTable
+    rehearsal: bool
+
+
+def make_plan(catalog: Catalog, intent: Intent, *, set_settings: Mapping[str, JsonValue], nodes: int) -> Planned:
+    """Look everything up and plan; a PlanningError's hint names the smallest machines that would do."""
+    profile = catalog.model(intent.model)
+    node = catalog.node(intent.node)
+    rehearsal = node.status == "this-machine"
+    engine = catalog.engine(intent.engine)
+    flags = catalog.flags(engine)
+    workload = _workload(catalog, intent, rehearsal=rehearsal)
+    stand_in = catalog.standin(_stand_in_name(profile)) if rehearsal else None
+    request = PlanRequest(
+        profile=profile,
+        node=node,
+        nodes=nodes,
+        workload=workload,
+        engine=engine,
+        flags=flags,
+        stand_in=stand_in,
+        checkpoint=None if rehearsal else intent.checkpoint,
+        operator_file=intent.settings,
+        operator_set=dict(set_settings),
+        port=intent.port,
+    )
+    try:
+        decided = plan(request)
+    except PlanningError as error:
+        raise _with_machines_that_do(error, catalog, request) from None
+    return Planned(
+        plan=decided,
+        profile=profile,
+        served=stand_in or profile,
+        node=node,
+        workload=workload,
+        engine=engine,
+        flags=flags,
+        rehearsal=rehearsal,
+    )
+
+
+def _stand_in_name(profile: Profile) -> str:
+    if profile.rehearsal is None:
+        if not profile.open_weights:
+            raise PlanningError(
+                f"`{profile.name}` has no open weights: it can be priced, not served",
+                hint=f"`deploykit prices` shows its offers; `deploykit models` lists the models that can be served instead of `{profile.name}`",
+            )
+        raise PlanningError(
+            f"`{profile.name}` has no stand-in to rehearse with",
+            hint="`deploykit up --dry-run --node NODE` plans it for a real machine",
+        )
+    return profile.rehearsal
+
+
+def _workload(catalog: Catalog, intent: Intent, *, rehearsal: bool) -> Workload:
+    name = intent.workload or (REHEARSAL_WORKLOAD if rehearsal else DEFAULT_WORKLOAD)
+    workload = catalog.workload(name)
+    changes = {key: value for key, value in intent.slo.model_dump().items() if value is not None}
+    if not changes:
+        return workload
+    return workload.model_copy(update={"slo": workload.slo.model_copy(update=changes)})
+
+
+def _with_machines_that_do(error: PlanningError, catalog: Catalog, request: PlanRequest) -> DeploykitError:
+    """Add the smallest machines that would do to a plan that does not fit."""
+    if not request.profile.open_weights or request.stand_in is not None:
+        return error
+    try:
+        others = [catalog.node(name) for name in catalog.names("nodes")]
+        found = smallest_that_fits(request, [n for n in others if n.gpu is not None])
+    except DeploykitError:
+        return error
+    if not found:
+        return error
+    hint = " ".join(part for part in (error.hint, "These would do:", "; ".join(found)) if part)
+    return PlanningError(error.what, where=error.where, hint=hint, detail=error.detail)

@@ -1,0 +1,69 @@
+"""Intent and catalogue -> the hourly rates and API offers that a measurement is priced with."""
+
+import datetime as dt
+from decimal import Decimal
+
+from deploykit.catalog.catalog import Catalog, unknown_name
+from deploykit.catalog.node import Node, NodeRate
+from deploykit.catalog.price import ApiPrice
+from deploykit.errors import ComparisonError
+from deploykit.intent import CostIntent
+from deploykit.measuring.measurements import HourlyCost
+
+SHOWN_RATES = 5
+
+
+def hourly_costs(node: Node, cost: CostIntent, *, nodes: int, now: dt.datetime) -> tuple[HourlyCost, ...]:
+    """Return the rates to price with; the first is the headline.
+
+    The operator's own rate comes first, then the rates named, else the node's current rates with the median
+    on-demand rate first, so that the headline is neither the best nor the worst offer of the day.
+    """
+    if cost.usd_per_node_hour is not None:
+        own = HourlyCost(
+            usd_per_hour=cost.usd_per_node_hour * nodes, nodes=nodes, rate="yours", provider="you", kind="stated",
+            source="cost.usd_per_node_hour", as_of=now.date(),
+        )  # fmt: skip
+        return (own,)
+    rates = _named(node, cost.rates) if cost.rates else _median_first(node.current_rates(now.date()))
+    priced = [(rate, node.usd_per_hour(rate)) for rate in rates]
+    return tuple(_hourly(rate, usd, nodes) for rate, usd in priced if usd is not None)[:SHOWN_RATES]
+
+
+def offers(catalog: Catalog, model: str, cost: CostIntent) -> tuple[ApiPrice, ...]:
+    """Return the offers to compare with: those named, else the model's own, then those of comparable models."""
+    if cost.offers:
+        return tuple(catalog.price(name) for name in cost.offers)
+    every = [catalog.price(name) for name in catalog.names("prices")]
+    own = [offer for offer in every if offer.serves == model]
+    comparable = [offer for offer in every if offer.serves != model and model in offer.comparable]
+    return (*own, *comparable)
+
+
+def _named(node: Node, names: tuple[str, ...]) -> tuple[NodeRate, ...]:
+    known = {rate.name: rate for rate in node.rates}
+    for name in names:
+        if name not in known:
+            error = unknown_name("rates", name, known)
+            raise ComparisonError(
+                f"`{node.name}` has no rate `{name}`",
+                hint=f"{error.hint or ''} known: {', '.join(known) or 'none'}".strip(),
+            )
+    return tuple(known[name] for name in names)
+
+
+def _median_first(rates: tuple[NodeRate, ...]) -> tuple[NodeRate, ...]:
+    def amount(rate: NodeRate) -> Decimal:
+        return rate.usd_per_gpu_hour if rate.usd_per_gpu_hour is not None else rate.usd_per_node_hour or Decimal(0)
+
+    market = sorted((r for r in rates if r.kind == "on-demand"), key=amount)
+    headline = market[len(market) // 2] if market else (rates[0] if rates else None)
+    rest = sorted((r for r in rates if r is not headline), key=amount)
+    return (headline, *rest) if headline else ()
+
+
+def _hourly(rate: NodeRate, usd_per_node_hour: Decimal, nodes: int) -> HourlyCost:
+    return HourlyCost(
+        usd_per_hour=usd_per_node_hour * nodes, nodes=nodes, rate=rate.name, provider=rate.provider, kind=rate.kind,
+        source=rate.source, as_of=rate.as_of,
+    )  # fmt: skip
