@@ -128,12 +128,9 @@ def _spanning(
 
 def _ports(plan: Plan, gateway: GatewayOptions, flags: FlagTable) -> dict[str, int]:
     """Return the ports the plan or the release names; engines behind a gateway start at the port after its own."""
-    first = gateway.port + 1 if gateway.enabled else gateway.port
-    return {
-        "http": _whole(plan, "port") or first,
-        "master": _whole(plan, "master-port") or _default(flags, "master-port"),
-        "data": _whole(plan, "data-parallel-rpc-port") or _default(flags, "data-parallel-rpc-port"),
-    }
+    http = _whole(plan, "port") or (gateway.port + 1 if gateway.enabled else gateway.port)
+    master = _whole(plan, "master-port") or _default(flags, "master-port") or http + 1
+    return {"http": http, "master": master, "data": _whole(plan, "data-parallel-rpc-port") or master + 1}
 
 
 def _whole(plan: Plan, name: str) -> int | None:
@@ -141,9 +138,9 @@ def _whole(plan: Plan, name: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _default(flags: FlagTable, name: str) -> int:
+def _default(flags: FlagTable, name: str) -> int | None:
     flag = flags.flags.get(name)
-    return int(flag.default) if flag and flag.default and flag.default.isdigit() else 0
+    return int(flag.default) if flag and flag.default and flag.default.isdigit() else None
 
 
 def _listen(plan: Plan, node: int, host: str, gateway: GatewayOptions) -> str:

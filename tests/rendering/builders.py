@@ -33,7 +33,7 @@ def make_flags(**extra: Flag) -> FlagTable:
     ]  # fmt: skip
     flags = {name: Flag(type="int") for name in whole} | {
         "master-port": Flag(type="int", default="29501"),
-        "data-parallel-rpc-port": Flag(type="int", default="29550"),
+        "data-parallel-rpc-port": Flag(type="int"),
         "model": Flag(type="str"),
         "revision": Flag(type="_optional_type"),
         "host": Flag(type="_optional_type"),

@@ -134,6 +134,7 @@ def test_ranks_share_all_but_who_they_are() -> None:
     assert head["master-addr"] == other["master-addr"] == "10.0.0.1"
     assert other["headless"] is True
     assert set(head) ^ set(other) == {"host", "port", "headless"}
+    assert (head["master-port"], head["data-parallel-rpc-port"]) == (29501, 29502)
     same = set(head) & set(other) - {"node-rank"}
     assert {key: head[key] for key in same} == {key: other[key] for key in same}
 
