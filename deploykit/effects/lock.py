@@ -23,14 +23,14 @@ def locked(directory: Path, what: str) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
     holder = directory / "lock.json"
     lock = FileLock(directory / "lock")
-    try:
-        with storage(directory / "lock"):
+    with storage(directory / "lock"):
+        try:
             lock.acquire(timeout=0)
-    except Timeout:
-        raise LockedError(
-            f"another deploykit is at work here: {_who(holder)}",
-            hint="wait for it to end; the lock goes away with its process",
-        ) from None
+        except Timeout:  # an OSError too, but not one about storage
+            raise LockedError(
+                f"another deploykit is at work here: {_who(holder)}",
+                hint="wait for it to end; the lock goes away with its process",
+            ) from None
     try:
         write_text(holder, json.dumps(_me(what)) + "\n")
         yield
