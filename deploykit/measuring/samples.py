@@ -17,6 +17,24 @@ class LoadTestSpec(Value):
     model: str
     workload: Workload
     request_timeout_s: float = Field(600, gt=0)
+    drain_s: float = Field(60, ge=0, description="How long answers may take after a stage stopped sending; then cut off.")
+    nonce: str | None = Field(
+        None, description="Goes into every prompt, so that no earlier run's cache answers it; null draws one."
+    )
+
+
+class Calibration(Value):
+    """How prompt lengths in words became lengths in the server's tokens, measured once before the load."""
+
+    method: Literal["tokenize", "usage"] = Field(
+        description="`tokenize`: the server's /tokenize counted; `usage`: two completions of one token did."
+    )
+    tokens_per_word: float = Field(gt=0)
+    template_tokens: float = Field(description="Tokens the chat template adds to a prompt.")
+    requests: int = Field(0, ge=0, description="Completions it took; the engine counted their tokens too.")
+    prompt_tokens: int = Field(0, ge=0)
+    output_tokens: int = Field(0, ge=0)
+
 
 
 class RequestSample(Value):
@@ -43,9 +61,13 @@ class RequestSample(Value):
     cached_tokens: int | None = Field(None, description="From the server's usage; null if it does not say.")
     output_tokens: int | None = Field(None, description="From the server's usage.")
     reasoning_tokens: int | None = None
+    wanted_prompt_tokens: int | None = Field(None, description="What the workload asked for; usage says what it was.")
     wanted_output_tokens: int
     status: int | None = None
-    outcome: Literal["ok", "http_error", "truncated", "timeout", "connection_error", "cut_off"]
+    outcome: Literal["ok", "http_error", "truncated", "timeout", "connection_error", "cut_off"] = Field(
+        description="`http_error`: the server reported an error, by its status or inside the stream. `truncated`: the "
+        "stream ended without a finish reason or without [DONE]. `cut_off`: still running when the drain was over."
+    )
     finish_reason: str | None = None
     error: str | None = None
 
@@ -63,6 +85,9 @@ class GeneratorFacts(Value):
     loop_lag_p99_s: float | None = Field(None, description="Overshoot of a 10 ms sleep in the generator's event loop.")
     loop_lag_max_s: float | None = None
     cpu_share: float | None = Field(None, description="CPU seconds per wall second of the busiest process.")
+    calibration: Calibration | None = None
+    nonce: str | None = Field(None, description="What made this run's prompts its own.")
+    stopped_by: str | None = Field(None, description="What ended the run early: a signal, the hard stop; null if nothing did.")
 
 
 class EngineCounters(Value):
