@@ -7,7 +7,7 @@ from pydantic import Field
 from deploykit.base import Value
 from deploykit.catalog.engine import FlagTable
 from deploykit.errors import PlanningError, UnsupportedSettingError
-from deploykit.planning.plan import Plan
+from deploykit.planning.plan import Choice, Plan
 from deploykit.rendering.options import GatewayOptions
 
 METRICS_PORT = 2019
@@ -50,6 +50,11 @@ class Instance(Value):
 def bracketed(host: str) -> str:
     """Return a host as it stands in an address: an IPv6 literal in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+def is_planners(choice: Choice) -> bool:
+    """Return whether a choice is the planner's own and not a profile's or the operator's."""
+    return choice.source.startswith("planner")
 
 
 def instances(plan: Plan, *, hosts: tuple[str, ...], gateway: GatewayOptions, flags: FlagTable) -> tuple[Instance, ...]:
@@ -144,10 +149,13 @@ def _default(flags: FlagTable, name: str) -> int | None:
 
 
 def _listen(plan: Plan, node: int, host: str, gateway: GatewayOptions) -> str:
-    """Return the address to bind to: loopback wherever nobody has to ask from outside."""
-    chosen = plan.setting("host")
-    if isinstance(chosen, str):
-        return chosen
+    """Return the address to bind to: loopback wherever nobody has to ask from outside.
+
+    The operator's own wish comes first; the planner's is a default, for it knows neither hosts nor gateway.
+    """
+    chosen = next((c for c in plan.settings if c.setting == "host" and not is_planners(c)), None)
+    if chosen is not None and isinstance(chosen.value, str):
+        return chosen.value
     local = host in _LOOPBACK or (gateway.enabled and node == 0)
     return "127.0.0.1" if local else "0.0.0.0"  # noqa: S104 - clients or the gateway on another node must reach it
 

@@ -13,7 +13,7 @@ from deploykit.rendering.ansible_vars import RECIPE, monitored, vars_yaml
 from deploykit.rendering.bundle import Bundle, BundleFile
 from deploykit.rendering.environment import env_text
 from deploykit.rendering.gateway import gateway_json
-from deploykit.rendering.layout import Instance, instances
+from deploykit.rendering.layout import Instance, instances, is_planners
 from deploykit.rendering.monitoring import alerts_yaml, prometheus_yaml
 from deploykit.rendering.options import GatewayOptions
 from deploykit.rendering.serve_config import serve_yaml
@@ -106,15 +106,14 @@ def _flag(choice: Choice) -> str:
 
 def _is_kept(choice: Choice, placed: tuple[Choice, ...]) -> bool:
     """Return whether a planned setting is written as it is; where the instance has a place of its own that is written."""
-    if _flag(choice) in _RANKS:
+    fits = any(_flag(own) == _flag(choice) and own.value == choice.value for own in placed)
+    if _flag(choice) in _RANKS and not fits and not is_planners(choice):
         raise UnsupportedSettingError(
             f"`{choice.setting}` cannot be set: which rank an engine process is follows from the plan's nodes",
             where=Place(file=choice.source, key=choice.setting),
             hint="plan for another number of nodes instead",
         )
-    if _flag(choice) not in _PLACES:
-        return True
-    return any(_flag(own) == _flag(choice) and own.value == choice.value for own in placed)
+    return fits or _flag(choice) not in _PLACES | _RANKS
 
 
 def _model(plan: Plan) -> Iterator[Choice]:

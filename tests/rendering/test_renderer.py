@@ -180,7 +180,8 @@ def test_a_setting_that_contradicts_the_layout_is_refused() -> None:
 
 
 def test_the_plan_may_name_model_and_host_itself() -> None:
-    plan = make_plan(settings=(choice("model", "/srv/big"), choice("host", "192.0.2.7"), choice("port", 9000)))
+    asked = choice("host", "192.0.2.7", source="--set")
+    plan = make_plan(settings=(choice("model", "/srv/big"), asked, choice("port", 9000)))
     settings = config(bundle_of(plan), "engine-0")
     assert (settings["model"], settings["host"], settings["port"]) == ("/srv/big", "192.0.2.7", 9000)
 
@@ -194,7 +195,15 @@ def test_a_planned_port_keeps_its_reason_and_a_replica_says_its_own() -> None:
 
 def test_ranks_cannot_be_set_by_hand() -> None:
     with pytest.raises(UnsupportedSettingError, match="`node_rank` cannot be set"):
-        bundle_of(make_plan(settings=(choice("node_rank", 1),)))
+        bundle_of(make_plan(settings=(choice("node_rank", 1, source="--set"),)))
+
+
+def test_the_planners_own_endpoint_gives_way_to_what_hosts_and_gateway_need() -> None:
+    settings = (choice("host", "127.0.0.1"), choice("nnodes", 1), choice("port", 8001))
+    bundle = bundle_of(make_plan(settings=settings), gateway=NO_GATEWAY)
+    assert config(bundle, "engine-0")["host"] == "0.0.0.0"  # noqa: S104 - the address under test
+    assert "nnodes" not in config(bundle, "engine-0")
+    assert config(bundle_of(make_plan(settings=settings)), "engine-0")["host"] == "127.0.0.1"
 
 
 def test_a_wrong_flag_is_refused_with_its_source() -> None:
