@@ -41,7 +41,9 @@ def show_ratio(ratio: Decimal | None) -> str:
         return "unknown"
     if ratio >= 10:
         return f"{ratio:,.0f}x"
-    return f"{ratio:.1f}x" if ratio >= 1 else f"{ratio:.2f}x"
+    if ratio >= 1:
+        return f"{ratio:.1f}x"
+    return f"{ratio:.2f}x" if ratio >= Decimal("0.01") else "under 0.01x"
 
 
 def show_utilisation(share: Decimal | None) -> str:

@@ -1,0 +1,120 @@
+"""Numbers as a reader wants them, the same in every form of the report; unknown is said."""
+
+import datetime as dt
+
+from deploykit.costing.costs import Comparison, OfferCost, Pairing, RateCost
+from deploykit.costing.verdict import show_ratio, show_utilisation
+from deploykit.measuring.measurements import Quantiles, StageMeasurement
+from deploykit.units import show_usd
+
+METRICS = {
+    "ttft": ("TTFT", "Time to first token: from the moment the schedule wanted the request sent to the first text."),
+    "tpot": ("TPOT", "Time per output token after the first: (last - first) / (output tokens - 1), per request."),
+    "itl": ("ITL", "Inter-token latency: gaps between streamed events that carried text."),
+    "e2e": ("E2E", "End to end: from the moment the schedule wanted the request sent to the last text."),
+}
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration with three significant digits, in ms below one second."""
+    if value is None:
+        return "unknown"
+    if abs(value) < 1:
+        return f"{_three(value * 1000)} ms"
+    return f"{_three(value)} s"
+
+
+def number(value: float | None) -> str:
+    """Return a number with three significant digits, or whole from 100 on."""
+    return "unknown" if value is None else _three(value)
+
+
+def count(value: int | None) -> str:
+    """Return a count with thousands separated."""
+    return "unknown" if value is None else f"{value:,}"
+
+
+def share(value: float | None) -> str:
+    """Return a share in percent."""
+    return "unknown" if value is None else f"{100 * value:.4g} %"
+
+
+def gib(value: float) -> str:
+    """Return GiB with one decimal, or two digits where it is small."""
+    return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def day(value: dt.date | None) -> str:
+    """Return a date, or `unknown`."""
+    return "unknown" if value is None else value.isoformat()[:10]
+
+
+def moment(value: dt.datetime) -> str:
+    """Return a moment in UTC to the minute."""
+    return f"{value.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def quantile(quantiles: Quantiles, name: str) -> str:
+    """Return one quantile; without enough values for it, that is said."""
+    value = getattr(quantiles, name)
+    if value is None:
+        return "too few" if quantiles.count else "unknown"
+    return seconds(value)
+
+
+def slo(stage: StageMeasurement) -> str:
+    """Return whether a stage met the SLO."""
+    return "met" if stage.slo_met else "missed"
+
+
+def rate_title(rate: RateCost) -> str:
+    """Return a rate with its dollars per hour."""
+    return f"{rate.label}, {show_usd(rate.usd_per_hour)}/h"
+
+
+def offer_title(offer: OfferCost) -> str:
+    """Return an offer's provider and model, the hours of its price, and its date."""
+    model = "" if offer.status == "same model" else f"; {offer.status}"
+    return f"{offer.provider} {offer.api_model} ({offer.hours}, {day(offer.as_of)}{model})"
+
+
+def has_two_bills(offer: OfferCost) -> bool:
+    """Return whether cache hits change the invoice."""
+    return offer.usd_same_hits != offer.usd_no_hits
+
+
+def gpus(count: int) -> str:
+    """Return how many GPUs a node has."""
+    return f"{count} GPUs each" if count else "no GPU"
+
+
+def against(pairing: Pairing | None) -> tuple[str, str]:
+    """Return ratio and break-even of one rate against one offer: at our cache hit rate, and without hits."""
+    if pairing is None:
+        return "not compared", "not compared"
+
+    def cell(ratio: str, busy: str) -> str:
+        return ratio if ratio == busy else f"{ratio}, {busy}"
+
+    return (
+        cell(show_ratio(pairing.ratio), show_utilisation(pairing.break_even_utilisation)),
+        cell(show_ratio(pairing.ratio_no_hits), show_utilisation(pairing.ratio_no_hits)),
+    )
+
+
+def mix_line(comparison: Comparison) -> str:
+    """Return the mix that both bills are for."""
+    return (
+        f"{comparison.mix.says}; {comparison.mix.tokens.total:,} tokens of {comparison.requests:,} requests in "
+        f"{_three(comparison.window_s)} s, {comparison.good_requests:,} of them good"
+    )
+
+
+def _three(value: float) -> str:
+    if value == 0:
+        return "0"
+    if abs(value) >= 99.95:
+        return f"{value:,.0f}"
+    if abs(value) >= 9.995:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if abs(value) >= 0.9995 else f"{value:.2g}"
