@@ -95,9 +95,8 @@ def _settings(plan: Plan, instance: Instance) -> tuple[Choice, ...]:
     placed = tuple(_endpoint(instance))
     planned = tuple(choice for choice in plan.settings if _is_kept(choice, placed))
     names = {_flag(choice) for choice in planned}
-    model = tuple(c for c in _model(plan) if _flag(c) not in names)
     layout = tuple(c for c in _layout(plan) if not _agrees(c, planned))
-    return (*model, *planned, *layout, *(c for c in placed if _flag(c) not in names))
+    return (*_model(plan, names), *planned, *layout, *(c for c in placed if _flag(c) not in names))
 
 
 def _flag(choice: Choice) -> str:
@@ -116,17 +115,14 @@ def _is_kept(choice: Choice, placed: tuple[Choice, ...]) -> bool:
     return fits or _flag(choice) not in _PLACES | _RANKS
 
 
-def _model(plan: Plan) -> Iterator[Choice]:
-    if plan.stand_in is not None:
-        because = (
-            f"the stand-in that is made from {RECIPE}; the role names its folder on the command line, and that wins"
-        )
-        yield _choice("model", plan.checkpoint.repo, because)
-    else:
+def _model(plan: Plan, planned: set[str]) -> Iterator[Choice]:
+    """Return what names the model, where the plan does not: a plan that has a place for the weights needs no revision."""
+    if "model" not in planned:
         yield _choice("model", plan.checkpoint.repo, f"the plan's checkpoint `{plan.checkpoint.name}`")
-        if plan.checkpoint.revision is not None:
+        if plan.checkpoint.revision is not None and "revision" not in planned:
             yield _choice("revision", plan.checkpoint.revision, "the revision the checkpoint's facts were read at")
-    yield _choice("served-model-name", plan.served_model_name, "the name clients ask for")
+    if "served-model-name" not in planned:
+        yield _choice("served-model-name", plan.served_model_name, "the name clients ask for")
 
 
 def _layout(plan: Plan) -> Iterator[Choice]:

@@ -181,6 +181,7 @@ def make_plan(**changes: Any) -> Plan:
         ),
         "limits": SchedulerLimits(max_model_len=131072, max_num_seqs=64, max_num_batched_tokens=8192, concurrent_at_workload=60),
         "settings": (
+            choice("model", "./model", "the release's link to the weights"),
             choice("max-model-len", 131072, "the longest context the checkpoint allows"),
             choice("max-num-seqs", 64, "what the KV cache holds at the workload's mean length"),
             choice("gpu-memory-utilization", 0.9, "leaves room for NCCL and graphs"),
@@ -198,6 +199,7 @@ def make_rehearsal(**changes: Any) -> Plan:
         name="bf16", repo="stand-in/tiny-moe", revision=None, precision="bf16", weights_gb=0.1, weights_basis="dummy"
     )
     settings = (
+        choice("model", "./model", "the release's link to the weights"),
         choice("max-model-len", 2048, "enough for the rehearsal"),
         choice("max-num-seqs", 16, "two cores"),
         choice("load-format", "dummy", "random weights", "profiles/standins/tiny-moe.yaml"),

@@ -179,6 +179,14 @@ def test_a_setting_that_contradicts_the_layout_is_refused() -> None:
     assert caught.value.where.file == "--set"
 
 
+def test_without_a_model_among_the_settings_it_is_the_checkpoint_at_its_revision() -> None:
+    settings = config(bundle_of(make_plan(settings=())), "engine-0")
+    assert (settings["model"], settings["revision"]) == ("acme/big-moe", "0a1b2c3d4e5f")
+    placed = config(bundle_of(make_plan()), "engine-0")
+    assert placed["model"] == "./model"
+    assert "revision" not in placed
+
+
 def test_the_plan_may_name_model_and_host_itself() -> None:
     asked = choice("host", "192.0.2.7", source="--set")
     plan = make_plan(settings=(choice("model", "/srv/big"), asked, choice("port", 9000)))
