@@ -1,0 +1,82 @@
+"""A plan -> rows and lines that say where every value came from, for `--explain` and `--why`."""
+
+import json
+
+from pydantic import JsonValue
+
+from deploykit.base import Value
+from deploykit.catalog.catalog import nearest
+from deploykit.errors import UsageError
+from deploykit.planning.plan import Choice, Plan
+
+
+class Row(Value):
+    """One setting or variable as a reader sees it."""
+
+    setting: str
+    value: str
+    because: str
+    source: str
+    replaced: tuple[str, ...] = ()
+
+
+def rows(plan: Plan) -> tuple[Row, ...]:
+    """Return every setting and environment variable in the order of the rendered files, with what it replaced."""
+    return tuple(_row(plan, choice) for choice in (*plan.settings, *plan.environment))
+
+
+def arithmetic(plan: Plan) -> tuple[str, ...]:
+    """Return the memory sum line by line, the limits, and each layout that was not taken with its reason."""
+    memory, limits, layout = plan.memory, plan.limits, plan.parallelism
+    unit = "GPU" if plan.runtime == "cuda" else "host"
+    lines = [
+        f"layout: {layout} on {plan.nodes} x {plan.node}",
+        f"memory of one {unit}: {memory.formula}",
+        *(f"  {line.name}: {line.gib:.2f} GiB, {line.because}" for line in memory.lines),
+        f"  KV cache: {memory.kv_gib:.2f} GiB, {memory.kv_tokens:,} tokens per engine",
+    ]
+    lines.append(
+        f"limits: {limits.max_model_len:,} tokens of context, {limits.max_num_seqs:,} sequences at once, "
+        f"{limits.max_num_batched_tokens:,} tokens per step, {limits.concurrent_at_workload:,} mean requests of "
+        f"workload {plan.workload} per engine"
+    )
+    lines += [f"not {rejected.layout}: {rejected.because}" for rejected in plan.rejected]
+    return tuple(lines)
+
+
+def why(plan: Plan, key: str) -> str:
+    """Return why a setting or variable has its value, or UsageError naming the nearest one that the plan has."""
+    choices = (*plan.settings, *plan.environment)
+    name = key.removeprefix("--")
+    for choice in choices:
+        if choice.setting in {name, name.replace("_", "-")}:
+            row = _row(plan, choice)
+            lines = [f"{row.setting} = {row.value}", f"  because {row.because}", f"  source: {row.source}"]
+            return "\n".join([*lines, *(f"  replaced {text}" for text in row.replaced)])
+    taken_back = [c for c in plan.overridden if c.setting in {name, name.replace("_", "-")}]
+    if taken_back:
+        return "\n".join([f"{name} is left at the engine's default", *(f"  replaced {_said(c)}" for c in taken_back)])
+    close = nearest(name, [choice.setting for choice in choices])
+    raise UsageError(
+        f"the plan sets no `{name}`: the engine's default holds",
+        hint=f"did you mean `{close[0]}`?" if close else "`--explain` lists all settings",
+    )
+
+
+def _row(plan: Plan, choice: Choice) -> Row:
+    replaced = tuple(_said(old) for old in plan.overridden if old.setting == choice.setting)
+    return Row(
+        setting=choice.setting,
+        value=_shown(choice.value),
+        because=choice.because,
+        source=choice.source,
+        replaced=replaced,
+    )
+
+
+def _said(choice: Choice) -> str:
+    return f"{_shown(choice.value)} from {choice.source} ({choice.because})"
+
+
+def _shown(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

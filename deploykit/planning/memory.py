@@ -1,0 +1,200 @@
+"""A layout on a machine -> what every GPU's memory goes to, line by line, and how much context the rest holds."""
+
+from dataclasses import dataclass
+
+from deploykit.catalog.attention import KvDtype, bytes_per_sequence, bytes_per_token
+from deploykit.catalog.node import CpuEngine, Gpu
+from deploykit.catalog.profile import Architecture
+from deploykit.planning.plan import MemoryBudget, MemoryLine, Parallelism
+from deploykit.planning.weights import Weights, gpu_share_gb, stage_share
+from deploykit.units import GB, GIB
+
+UTILIZATION = 0.90
+"""Share of a GPU's memory the engine takes; vLLM's own default is 0.92, the fit tables this was checked with use 0.90."""
+
+RUNTIME_RESERVE_GIB = 3.5
+"""CUDA context, activations and graphs of one GPU (`other_mem` in AIConfigurator's system files, ai-dynamo/aiconfigurator@095f58a)."""
+
+COMMUNICATION_GB = 0.41
+"""NCCL's buffers on one of eight GPUs (`nccl_mem`, same files); an engine of one GPU has none."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is the same for every layout: the model's weights and shape, and one GPU's memory."""
+
+    architecture: Architecture
+    weights: Weights
+    capability: float
+    capacity_bytes: float
+    utilization: float
+    kv_dtype: KvDtype
+    kv_cache_bytes: int | None = None
+    kv_cache_dtype: str | None = None
+    """vLLM's setting, for record formats that must be asked for by name."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """One layout's sum for one GPU, in GiB; `kv_gib` is below zero where the weights alone do not fit."""
+
+    layout: Parallelism
+    available_gib: float
+    weights_gib: float
+    reserve_gib: float
+    communication_gib: float
+    unused_gib: float
+    bytes_per_token: float
+    bytes_per_sequence: int
+
+    @property
+    def kv_gib(self) -> float:
+        """What is left for the KV cache."""
+        return self.available_gib - self.weights_gib - self.reserve_gib - self.communication_gib - self.unused_gib
+
+    @property
+    def short_gib(self) -> float:
+        """What is missing before a single token fits."""
+        return max(0.0, -self.kv_gib)
+
+    @property
+    def rank_kv_bytes(self) -> float:
+        """Bytes of KV cache of one data-parallel rank, on one of its GPUs."""
+        return max(0.0, self.kv_gib) * GIB
+
+    @property
+    def rank_tokens(self) -> int:
+        """Tokens of context one data-parallel rank holds."""
+        return int(self.rank_kv_bytes / self.bytes_per_token) if self.bytes_per_token else 0
+
+    @property
+    def crowding(self) -> float:
+        """Share of the available memory that weights take."""
+        return self.weights_gib / self.available_gib if self.available_gib > 0 else float("inf")
+
+
+def gpu_need(ground: Ground, layout: Parallelism) -> Need:
+    """Return a layout's sum for the GPU that holds most."""
+    stage = stage_share(layout, ground.architecture)
+    tensor, dtype = layout.tensor, ground.kv_dtype
+    groups = ground.architecture.attention
+    need = Need(
+        layout=layout,
+        available_gib=ground.utilization * ground.capacity_bytes / GIB,
+        weights_gib=gpu_share_gb(ground.weights, layout, ground.architecture) * GB / GIB,
+        reserve_gib=RUNTIME_RESERVE_GIB,
+        communication_gib=COMMUNICATION_GB * GB / GIB if layout.gpus_per_engine > 1 else 0.0,
+        unused_gib=0.0,
+        bytes_per_token=stage
+        * sum(
+            bytes_per_token(
+                g,
+                dtype=dtype,
+                tensor_parallel=tensor,
+                capability=ground.capability,
+                kv_cache_dtype=ground.kv_cache_dtype,
+            )
+            for g in groups
+        ),
+        bytes_per_sequence=round(
+            stage * sum(bytes_per_sequence(g, dtype=dtype, tensor_parallel=tensor) for g in groups)
+        ),
+    )
+    if ground.kv_cache_bytes is None or need.kv_gib * GIB <= ground.kv_cache_bytes:
+        return need
+    return Need(**{**need.__dict__, "unused_gib": need.kv_gib - ground.kv_cache_bytes / GIB})
+
+
+def gpu_budget(need: Need, ground: Ground, *, capacity_basis: str) -> MemoryBudget:
+    """Return the budget of one GPU, with its sum in words."""
+    layout, weights = need.layout, ground.weights
+    lines = [
+        MemoryLine(name="weights", gib=need.weights_gib, because=_weights_because(weights, layout)),
+        MemoryLine(
+            name="runtime reserve",
+            gib=need.reserve_gib,
+            because="CUDA context, activations and graphs (`other_mem` of AIConfigurator's system files)",
+        ),
+    ]
+    if need.communication_gib:
+        because = f"NCCL buffers, {COMMUNICATION_GB} GB (`nccl_mem` of AIConfigurator's system files)"
+        lines.append(MemoryLine(name="communication", gib=need.communication_gib, because=because))
+    if need.unused_gib:
+        lines.append(
+            MemoryLine(name="not used", gib=need.unused_gib, because="`kv-cache-memory-bytes` caps the KV cache")
+        )
+    capacity = ground.capacity_bytes / GIB
+    start = f"{ground.utilization:g} x {capacity:.2f} GiB ({capacity_basis})"
+    return MemoryBudget(
+        capacity_gib=capacity,
+        utilization=ground.utilization,
+        available_gib=need.available_gib,
+        lines=tuple(lines),
+        kv_gib=need.kv_gib,
+        kv_bytes_per_token=need.bytes_per_token,
+        bytes_per_sequence=need.bytes_per_sequence,
+        kv_tokens=need.rank_tokens * layout.data,
+        formula=_formula(start, lines, need),
+    )
+
+
+def cpu_budget(ground: Ground, engine: CpuEngine, *, ram_gb: float | None) -> tuple[Need, MemoryBudget]:
+    """Return the sum and budget of a host without GPUs: the KV cache is given, the rest is what the engine takes."""
+    layout = Parallelism()
+    kv_gib = ground.kv_cache_bytes / GIB if ground.kv_cache_bytes else engine.kv_cache_gib
+    weights_gib = ground.weights.gpu_gb * GB / GIB
+    taken = weights_gib + engine.reserve_gib + kv_gib
+    capacity = taken if ram_gb is None else ram_gb * GB / GIB
+    zero = Ground(**{**ground.__dict__, "capacity_bytes": taken * GIB, "utilization": 1.0, "kv_cache_bytes": None})
+    sized = gpu_need(zero, layout)
+    need = Need(**{**sized.__dict__, "reserve_gib": engine.reserve_gib})
+    lines = [
+        MemoryLine(name="weights", gib=weights_gib, because=f"{ground.weights.gpu_gb:g} GB {ground.weights.basis}"),
+        MemoryLine(name="processes", gib=engine.reserve_gib, because="the engine's own processes, measured"),
+    ]
+    budget = MemoryBudget(
+        capacity_gib=capacity,
+        utilization=min(1.0, taken / capacity),
+        available_gib=taken,
+        lines=tuple(lines),
+        kv_gib=kv_gib,
+        kv_bytes_per_token=need.bytes_per_token,
+        bytes_per_sequence=need.bytes_per_sequence,
+        kv_tokens=need.rank_tokens,
+        formula=_formula(f"{taken:.2f} GiB of host memory in all", lines, need),
+    )
+    return need, budget
+
+
+def capacity_of(gpu: Gpu) -> tuple[float, str] | None:
+    """Return one GPU's bytes and where they come from, or None where neither figure is known."""
+    if gpu.reported_bytes is not None:
+        return float(gpu.reported_bytes), "as the driver reports it"
+    if gpu.memory_gb is not None:
+        return gpu.memory_gb * GB, "from its datasheet"
+    return None
+
+
+def _weights_because(weights: Weights, layout: Parallelism) -> str:
+    size = f"{weights.gpu_gb:.1f} GB ({weights.basis})"
+    if layout.expert:
+        ranks = layout.tensor * layout.data
+        split = f"{weights.experts_gb:.1f} GB of experts over {ranks} GPUs, the rest over {layout.tensor}"
+    else:
+        split = f"over {layout.tensor} GPUs" if layout.tensor > 1 else "on one GPU"
+    stages = f", in {layout.pipeline} stages" if layout.pipeline > 1 else ""
+    host = f"; {weights.host_gb:.1f} GB more stay in host memory" if weights.host_gb else ""
+    return f"{size}, {split}{stages}{host}"
+
+
+def _formula(start: str, lines: list[MemoryLine], need: Need) -> str:
+    minus = "".join(f" - {line.gib:.2f} {line.name}" for line in lines)
+    text = f"{start}{minus} = {need.kv_gib:.2f} GiB KV cache"
+    if need.bytes_per_token:
+        ranks = f" x {need.layout.data} ranks" if need.layout.data > 1 else ""
+        text += (
+            f"; / {need.bytes_per_token:,.1f} bytes per token{ranks} = {need.rank_tokens * need.layout.data:,} tokens"
+        )
+    if need.bytes_per_sequence:
+        text += f", less {need.bytes_per_sequence / 2**20:,.1f} MiB for every sequence that runs"
+    return text
