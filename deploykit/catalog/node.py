@@ -4,7 +4,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deploykit.base import Value
 from deploykit.catalog.fact import Facts
@@ -49,6 +49,13 @@ class NodeRate(Facts):
     kind: Literal["on-demand", "marketplace", "reserved", "spot", "owned", "stand-in"]
     usd_per_gpu_hour: Decimal | None = Field(None, ge=0)
     usd_per_node_hour: Decimal | None = Field(None, ge=0, description="For a node whose price is not per GPU.")
+
+    @model_validator(mode="after")
+    def _one_price(self) -> "NodeRate":
+        if self.usd_per_gpu_hour is not None and self.usd_per_node_hour is not None:
+            msg = "a rate is per GPU or per node, not both"
+            raise ValueError(msg)
+        return self
 
 
 class Purchase(Facts):

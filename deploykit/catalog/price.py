@@ -23,12 +23,19 @@ class PeakWindow(Value):
 
     days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...]
     start: dt.time
-    end: dt.time
+    end: dt.time = Field(description="The first moment after it; 00:00 is midnight.")
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> "PeakWindow":
+        if self.start >= self.end != dt.time.min:
+            msg = f"a window from {self.start:%H:%M} to {self.end:%H:%M} never holds; split one that crosses midnight"
+            raise ValueError(msg)
+        return self
 
     def holds(self, at: dt.datetime) -> bool:
         """Return whether a moment (UTC) lies in the window; public holidays are not known."""
         day = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")[at.weekday()]
-        return day in self.days and self.start <= at.time() < self.end
+        return day in self.days and self.start <= at.time() and (at.time() < self.end or self.end == dt.time.min)
 
 
 class ContextTier(Value):
@@ -47,6 +54,13 @@ class PricePeriod(Facts):
     peak_windows: tuple[PeakWindow, ...] = ()
     peak_usd_per_m: UsdPerMillion | None = None
     tiers: tuple[ContextTier, ...] = ()
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> "PricePeriod":
+        if self.start and self.end and self.end < self.start:
+            msg = f"a period from {self.start} to {self.end} holds on no day"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _peak_has_a_price(self) -> "PricePeriod":

@@ -37,16 +37,14 @@ class _Spot:
     key: str
 
     @classmethod
-    def of(cls, node: Node, loc: tuple[int | str, ...]) -> "_Spot":
+    def of(cls, node: Node, loc: tuple[int | str, ...], *, missing: bool = False) -> "_Spot":
         line, key = node.start_mark.line, ""
         for index, part in enumerate(loc):
             found = _child(node, part)
-            if found is None and index < len(loc) - 1:
-                continue  # a union's tag: in the location, not in the file
             if found is not None:
                 line, node = found
-            elif part == "[key]":
-                continue
+            elif not (missing and index == len(loc) - 1):
+                continue  # a union's tag: in the location, not in the file
             key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else part
         return cls(int(line) + 1, key)
 
@@ -66,7 +64,7 @@ def _explain(text: YamlText, model_type: type[BaseModel], errors: list[ErrorDeta
     # Pydantic counts a list's broken items as absent and calls the list too short, which would only mislead.
     deeper = [e["loc"] for e in errors]
     errors = [e for e in errors if not any(len(d) > len(e["loc"]) and d[: len(e["loc"])] == e["loc"] for d in deeper)]
-    spotted = [(_Spot.of(text.node, e["loc"]), e) for e in errors]
+    spotted = [(_Spot.of(text.node, e["loc"], missing=e["type"] == "missing"), e) for e in errors]
     told = sorted(spotted, key=lambda pair: (pair[1]["type"] != "extra_forbidden", pair[0].line))
     (spot, first), *others = told
     detail = [f"line {s.line}: {_say(s.key, e)}" for s, e in others[:5]]

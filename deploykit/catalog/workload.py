@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deploykit.base import Value
 from deploykit.catalog.fact import Facts
@@ -23,6 +23,13 @@ class Uniform(Value):
     low: int = Field(gt=0)
     high: int = Field(gt=0)
 
+    @model_validator(mode="after")
+    def _in_order(self) -> "Uniform":
+        if self.low > self.high:
+            msg = f"low ({self.low}) is above high ({self.high})"
+            raise ValueError(msg)
+        return self
+
 
 class LogNormal(Value):
     """A long tail: median and shape, cut at a minimum and maximum."""
@@ -32,6 +39,13 @@ class LogNormal(Value):
     sigma: float = Field(gt=0, le=3)
     low: int = Field(gt=0)
     high: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "LogNormal":
+        if not self.low <= self.median <= self.high:
+            msg = f"low ({self.low}), median ({self.median}) and high ({self.high}) are not in order"
+            raise ValueError(msg)
+        return self
 
 
 Length = Annotated[Fixed | Uniform | LogNormal, Field(discriminator="kind")]
