@@ -149,14 +149,14 @@ def _default(flags: FlagTable, name: str) -> int | None:
 
 
 def _listen(plan: Plan, node: int, host: str, gateway: GatewayOptions) -> str:
-    """Return the address to bind to: loopback wherever nobody has to ask from outside.
+    """Return the address to bind to: loopback wherever nobody has to ask from outside, as in a rehearsal.
 
     The operator's own wish comes first; the planner's is a default, for it knows neither hosts nor gateway.
     """
     chosen = next((c for c in plan.settings if c.setting == "host" and not is_planners(c)), None)
     if chosen is not None and isinstance(chosen.value, str):
         return chosen.value
-    local = host in _LOOPBACK or (gateway.enabled and node == 0)
+    local = plan.stand_in is not None or host in _LOOPBACK or (gateway.enabled and node == 0)
     return "127.0.0.1" if local else "0.0.0.0"  # noqa: S104 - clients or the gateway on another node must reach it
 
 

@@ -101,6 +101,7 @@ def test_digest_changes_with_one_setting() -> None:
 def test_rehearsal_listens_on_loopback_and_has_no_gateway_or_monitoring() -> None:
     bundle = bundle_of(*CASES["rehearsal"])
     assert config(bundle, "engine-0")["host"] == "127.0.0.1"
+    assert config(bundle_of(make_rehearsal(), (), NO_GATEWAY), "engine-0")["host"] == "127.0.0.1"
     paths = {file.path for file in bundle.files}
     assert "model/stand-in.json" in paths
     assert not any(path.startswith(("gateway/", "monitoring/")) for path in paths)
