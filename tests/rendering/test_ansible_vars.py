@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploykit.paths import shipped
 from deploykit.planning.plan import Parallelism, Plan
 from deploykit.rendering.options import GatewayOptions
 from tests.rendering.builders import GATEWAY, NO_GATEWAY, make_plan, make_rehearsal
@@ -101,3 +102,13 @@ def test_monitoring_can_be_declined() -> None:
     assert variables(make_plan(), gateway=declined)["monitoring_enabled"] is False
     paths = [file.path for file in bundle_of(make_plan(), gateway=declined).files]
     assert not any(path.startswith("monitoring/") for path in paths)
+
+
+def test_the_roles_accept_every_variable_and_get_every_one_they_require() -> None:
+    accepted: dict[str, dict[str, Any]] = {}
+    for spec in sorted(shipped("playbooks").glob("roles/*/meta/argument_specs.yml")):
+        accepted |= yaml.safe_load(spec.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    assert accepted.keys() >= NAMES
+    required = {name for name, option in accepted.items() if option.get("required")}
+    # What is about this run and not about the bundle comes from the workflow.
+    assert {name for name in required - NAMES if not name.startswith("deploykit_")} == set()
