@@ -63,6 +63,15 @@ def heading(text: str) -> None:
     _rich(stderr=False).print(Text(f"\n{text}", style="bold"))
 
 
+def entry(head: str, *lines: str) -> None:
+    """Print a line, and indented under it what is to be said about it, wrapped to the terminal."""
+    import textwrap
+
+    result(head)
+    for line in lines:
+        result(textwrap.fill(line, width=max(40, _rich(stderr=False).width), initial_indent="    ", subsequent_indent="    "))
+
+
 def failure(error: DeploykitError, *, as_json: bool) -> None:
     """Print an error: as text on stderr, or as the JSON envelope on stdout."""
     if as_json:

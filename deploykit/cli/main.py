@@ -5,7 +5,6 @@ import sys
 from types import FrameType
 from typing import Annotated
 
-import click
 import typer
 
 from deploykit import __version__
@@ -20,21 +19,28 @@ app = typer.Typer(
     epilog="Start with `deploykit up`: a rehearsal of the whole road on this machine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("up")(up.up)
-app.command("init")(init.init)
-app.command("plan")(plan.plan)
-app.command("render")(plan.render)
-app.command("config")(config.config)
-app.command("loadtest")(loadtest.loadtest)
-app.command("report")(report.report)
-app.command("status")(deployments.status)
-app.command("logs")(deployments.logs)
-app.command("down")(deployments.down)
-for _kind in ("models", "nodes", "workloads", "prices"):
-    app.command(_kind)(getattr(lists, _kind))
+COMMANDS = (
+    ("up", up.up, "Plan, provision, serve, load-test, report."),
+    ("init", init.init, "Write a commented deploykit.yaml."),
+    ("plan", plan.plan, "Decide layout, memory, limits and settings."),
+    ("render", plan.render, "Write the bundle of rendered files."),
+    ("config", config.config, "Show the resolved intent and its origins."),
+    ("loadtest", loadtest.loadtest, "Measure a deployment again."),
+    ("report", report.report, "Report a run again from its files."),
+    ("status", deployments.status, "Show what runs and whether it answers."),
+    ("logs", deployments.logs, "Print the engine's last log lines."),
+    ("down", deployments.down, "Stop what `up` started."),
+    ("models", lists.models, "List the models, or show one."),
+    ("nodes", lists.nodes, "List the machines, or show one."),
+    ("workloads", lists.workloads, "List the traffic shapes, or show one."),
+    ("prices", lists.prices, "List the API offers, or show one."),
+)
+for _name, _function, _short in COMMANDS:
+    app.command(_name, short_help=_short)(_function)
 
 
 def _version(*, show: bool) -> None:
@@ -61,6 +67,16 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _usage(error: typer.TyperException) -> int:
+    """Print a mistake on the command line, as typer does, and return its exit code."""
+    show = getattr(error, "show", None)  # usage errors print the usage and the nearest option; others only have a message
+    if callable(show):
+        show()
+    else:
+        say(f"Error: {error.format_message()}")
+    return error.exit_code
+
+
 def main() -> None:
     """Run the command line; exit with the code the documentation gives for each kind of failure."""
     signal.signal(signal.SIGTERM, _terminate)
@@ -69,12 +85,11 @@ def main() -> None:
     except DeploykitError as error:
         failure(error, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
-    except click.exceptions.Abort:
+    except typer.Abort:
         say("interrupted")
         sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    except typer.TyperException as error:
+        sys.exit(_usage(error))
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(130)

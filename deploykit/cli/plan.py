@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploykit.cli import options
-from deploykit.cli.console import envelope, heading, result, say, table
+from deploykit.cli.console import entry, envelope, heading, result, say, table
 
 if TYPE_CHECKING:
     from deploykit.cli.context import Context
@@ -152,14 +152,15 @@ def show_settings(plan: "Plan") -> None:
     from deploykit.planning.explain import rows
 
     heading("Settings")
-    table(("setting", "value", "because", "source"), rows(plan))
+    for row in rows(plan):
+        entry(f"{row.setting} = {row.value}", row.because, f"from {row.source}", *(f"replaces {old}" for old in row.replaced))
 
 
 def show_why(plan: "Plan", key: str) -> None:
     """Print one setting's history."""
     from deploykit.planning.explain import why
 
-    table(("setting", "value", "because", "source"), why(plan, key))
+    result(why(plan, key))
 
 
 def show_tree(files: list[dict[str, Any]]) -> None:
