@@ -69,7 +69,11 @@ def entry(head: str, *lines: str) -> None:
 
     result(head)
     for line in lines:
-        result(textwrap.fill(line, width=max(40, _rich(stderr=False).width), initial_indent="    ", subsequent_indent="    "))
+        result(
+            textwrap.fill(
+                line, width=max(40, _rich(stderr=False).width), initial_indent="    ", subsequent_indent="    "
+            )
+        )
 
 
 def failure(error: DeploykitError, *, as_json: bool) -> None:

@@ -26,8 +26,8 @@ NOT_CHECKED = (
 
 def show(context: "Context", planned: "Planned", intent: "Intent", *, as_json: bool) -> None:
     """Print everything that would happen; nothing is written outside a temporary folder, nothing is connected to."""
+    from deploykit.workflows.bundling import make_bundle
     from deploykit.workflows.pricing import hourly_costs
-    from deploykit.workflows.up import make_bundle
 
     hosts = placeholder_hosts(planned, intent)
     bundle = make_bundle(planned, intent, hosts, key_required="VLLM_API_KEY" in context.secrets)

@@ -69,7 +69,9 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 
 def _usage(error: typer.TyperException) -> int:
     """Print a mistake on the command line, as typer does, and return its exit code."""
-    show = getattr(error, "show", None)  # usage errors print the usage and the nearest option; others only have a message
+    show = getattr(
+        error, "show", None
+    )  # usage errors print the usage and the nearest option; others only have a message
     if callable(show):
         show()
     else:

@@ -59,7 +59,7 @@ def render(
     """Write the bundle: vLLM's config, environment, role variables, gateway and scrape configuration, with digests."""
     from deploykit.effects.files import storage, write_text
     from deploykit.errors import UsageError
-    from deploykit.workflows.up import make_bundle
+    from deploykit.workflows.bundling import make_bundle
 
     context, intent, planned = planned_from(
         file, {"model": model, "node": node, "nodes": nodes, "workload": workload}, set_
@@ -153,7 +153,12 @@ def show_settings(plan: "Plan") -> None:
 
     heading("Settings")
     for row in rows(plan):
-        entry(f"{row.setting} = {row.value}", row.because, f"from {row.source}", *(f"replaces {old}" for old in row.replaced))
+        entry(
+            f"{row.setting} = {row.value}",
+            row.because,
+            f"from {row.source}",
+            *(f"replaces {old}" for old in row.replaced),
+        )
 
 
 def show_why(plan: "Plan", key: str) -> None:

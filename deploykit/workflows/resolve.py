@@ -36,7 +36,8 @@ class Resolved(Value):
         if normal in known:
             return (("default of the key itself", _get(self.intent, normal)),)
         close = nearest(normal, known)
-        raise UsageError(f"there is no key `{key}`", hint=f"did you mean `{close[0]}`?" if close else None)
+        meant = f"did you mean `{close[0]}`? " if close else ""
+        raise UsageError(f"there is no key `{key}`", hint=f"{meant}For a vLLM setting: `deploykit plan --why {key}`")
 
 
 def resolve(layers: tuple[Layer, ...]) -> Resolved:

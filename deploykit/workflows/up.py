@@ -8,9 +8,8 @@ from deploykit.deploying.deployment import Deployment
 from deploykit.deploying.record import DeploymentRecord
 from deploykit.intent import Intent
 from deploykit.rendering.bundle import Bundle
-from deploykit.rendering.options import GatewayOptions
-from deploykit.rendering.renderer import render
 from deploykit.reporting.report import Report
+from deploykit.workflows.bundling import make_bundle
 from deploykit.workflows.deploy import Places, deploy, playbook_variables
 from deploykit.workflows.loadtest import Endpoint, loadtest
 from deploykit.workflows.planning import Planned
@@ -29,25 +28,6 @@ class Arrival:
     run: Path
     report: Report | None
     """None when nothing changed and the run's report from before still holds."""
-
-
-def make_bundle(planned: Planned, intent: Intent, hosts: tuple[str, ...], *, key_required: bool) -> Bundle:
-    """Render a plan for hosts. A rehearsal has no gateway: its engine is called directly, on loopback."""
-    gateway = GatewayOptions(
-        enabled=intent.gateway.enabled and not planned.rehearsal,
-        port=intent.gateway.port,
-        domain=intent.gateway.domain,
-        key_required=key_required,
-    )
-    return render(
-        planned.plan,
-        profile=planned.served,
-        node=planned.node,
-        engine=planned.engine,
-        flags=planned.flags,
-        hosts=hosts,
-        gateway=gateway,
-    )
 
 
 def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world: World, *, again: bool) -> Arrival:
