@@ -151,7 +151,7 @@ def _fit(request: PlanRequest, checkpoint: Checkpoint, ground: Ground, wishes: W
         why = why or _host_memory(request, ground, layout)
         if why is None:
             need = gpu_need(ground, layout)
-            why = _does_not_fit(need, traffic, wishes, longest)
+            why = misfit(need, traffic, wishes, longest)
             if why is None:
                 limits = limits_of(need, traffic, wishes, runtime="cuda", max_context=longest)
                 step = step_seconds(need, traffic, bandwidth_tb_s=bandwidth)
@@ -182,7 +182,8 @@ def _with_state(architecture: Architecture, dtype: str | None) -> Architecture:
     return architecture.model_copy(update={"attention": groups})
 
 
-def _does_not_fit(need: Need, traffic: Traffic, wishes: Wishes, longest: int) -> str | None:
+def misfit(need: Need, traffic: Traffic, wishes: Wishes, longest: int) -> str | None:
+    """Return why a legal layout does not fit, with the numbers, or None if it does."""
     if need.kv_gib <= 0:
         fixed = need.reserve_gib + need.communication_gib
         return (

@@ -11,6 +11,7 @@ from deploykit.planning.candidates import (
     check_context,
     gpu_candidates,
     max_context,
+    misfit,
 )
 from deploykit.planning.choosing import Chosen, choose, passed_over, tried_layouts
 from deploykit.planning.doubts import gpu_doubts, rehearsal_doubts
@@ -24,6 +25,7 @@ from deploykit.planning.refusals import (
     check_stand_in,
     does_not_fit,
     no_gpu,
+    no_rehearsal,
     too_little_ram,
 )
 from deploykit.planning.request import PlanRequest
@@ -94,7 +96,7 @@ def _gpu_plan(request: PlanRequest) -> Plan:
         layout_because=chosen.because,
         limits=chosen.fitting.limits,
         utilization=ground.utilization,
-        checkpoint_because=checkpoint_reason(request, candidate.checkpoint),
+        checkpoint_because=checkpoint_reason(request, candidate.checkpoint) + _passed_over(candidates, candidate),
         kv_cache_bytes=None,
     )
     rejected = candidate.rejected + tuple(
@@ -141,6 +143,14 @@ def _pick(request: PlanRequest, candidates: Iterable[Candidate]) -> _Picked | No
     return best[1] if best else None
 
 
+def _passed_over(candidates: tuple[Candidate, ...], picked: Candidate) -> str:
+    """Return which checkpoints come before the picked one, and why they were passed over."""
+    before = candidates[: candidates.index(picked)]
+    out = [f"`{c.checkpoint.name}` fits in no legal layout" for c in before if not c.fitting]
+    worse = [f"`{c.checkpoint.name}` takes more nodes or less of the workload" for c in before if c.fitting]
+    return "".join(f"; {reason}" for reason in (*out, *worse))
+
+
 def _tried(request: PlanRequest, candidate: Candidate) -> tuple[Parallelism, ...]:
     on = Footing(checkpoint=candidate.checkpoint.name, expert=True)
     return tried_layouts(text for layout in architecture_layouts(request, on) for text in layout.tried)
@@ -155,12 +165,16 @@ def _rehearsal_plan(request: PlanRequest) -> Plan:
     need, budget = cpu_budget(ground, engine, ram_gb=request.node.host.ram_gb)
     if budget.available_gib > budget.capacity_gib:
         raise too_little_ram(request, budget)
+    longest = max_context(ground.architecture, checkpoint)
+    why = wishes.unmet_by(need.layout) or misfit(need, traffic_of(request.workload), wishes, longest)
+    if why:
+        raise no_rehearsal(request, why)
     limits = limits_of(
         need,
         traffic_of(request.workload),
         wishes,
         runtime="cpu",
-        max_context=max_context(ground.architecture, checkpoint),
+        max_context=longest,
     )
     decided = Decided(
         layout=Parallelism(),

@@ -87,6 +87,14 @@ def too_little_ram(request: PlanRequest, budget: MemoryBudget) -> PlanningError:
     )
 
 
+def no_rehearsal(request: PlanRequest, why: str) -> PlanningError:
+    """Return the refusal of a rehearsal whose settings do not go with one process and its small KV cache."""
+    return PlanningError(
+        f"`{request.profile.name}` cannot be rehearsed so: {why}",
+        hint="a rehearsal is one process on one CPU with a small KV cache: take that setting back",
+    )
+
+
 def does_not_fit(request: PlanRequest, candidates: Sequence[Candidate]) -> PlanningError:
     """Return the refusal with the shortfall of the layout that misses by least, and why the others are out."""
     model, node = request.profile.name, request.node.name
@@ -113,13 +121,21 @@ def does_not_fit(request: PlanRequest, candidates: Sequence[Candidate]) -> Plann
         )
     else:
         numbers = next(r.because for r in candidate.rejected if r.layout == need.layout)
-    lines = [f"{c.checkpoint.name}, {r.layout}: {r.because}" for c in candidates for r in c.rejected]
+    lines = [f"`{c.checkpoint.name}`: {_nearest_miss(c)}" for c in candidates]
     return PlanningError(
         f"`{model}` does not fit on {machines}: {numbers}",
         where=where,
         hint="take a larger node, more nodes, or a smaller checkpoint.",
-        detail="\n".join(lines[:12] + ([f"and {len(lines) - 12} more"] if len(lines) > 12 else [])),
+        detail="\n".join(lines),
     )
+
+
+def _nearest_miss(candidate: Candidate) -> str:
+    need = candidate.best_shortfall
+    rejected = candidate.rejected
+    if need is None:
+        return f"no layout is legal; {rejected[-1].layout}: {rejected[-1].because}" if rejected else "no layout"
+    return next(f"{r.layout}: {r.because}" for r in rejected if r.layout == need.layout)
 
 
 def _nothing_to_try(request: PlanRequest) -> PlanningError:

@@ -14,6 +14,7 @@ from deploykit.catalog.engine import FlagTable, Runtime
 from deploykit.catalog.profile import ArchitectureLayout, Serving
 from deploykit.planning.plan import Choice
 from deploykit.planning.request import PlanRequest
+from deploykit.planning.wishes import FOLLOWED
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,17 @@ def environment(request: PlanRequest, on: Footing) -> tuple[tuple[Choice, ...], 
 def merge(planned: Iterable[Choice], later: Iterable[Choice]) -> tuple[tuple[Choice, ...], tuple[Choice, ...]]:
     """Return one choice per name, in the order names first appear, and the choices that were replaced.
 
-    A source that repeats the value already chosen changes nothing: the first reason given for it stays.
+    A source that repeats the value already chosen changes nothing: the first reason given for it stays. Where the
+    planner's value only follows a later source (`FOLLOWED`), the reason is that source's.
     """
     winners: dict[str, Choice] = {}
     replaced: list[Choice] = []
     for choice in (*planned, *later):
         before = winners.get(choice.setting)
-        if before is not None and before.value == choice.value:
+        repeated = before is not None and before.value == choice.value
+        if repeated and choice.setting not in FOLLOWED:
             continue
-        if before is not None:
+        if before is not None and not repeated:
             replaced.append(before)
         winners[choice.setting] = choice
     # A setting taken back to its default leaves the file, and stays visible among the replaced.
@@ -130,7 +133,7 @@ def _parsers(serving: Serving, source: str) -> list[Choice]:
 
 
 def _for_architecture(layout: ArchitectureLayout) -> str:
-    upper = f"below {layout.below_capability}" if layout.below_capability else "or newer"
+    upper = f"to below {layout.below_capability}" if layout.below_capability else "or newer"
     return f"for GPUs of compute capability {layout.min_capability} {upper} ({layout.source})"
 
 

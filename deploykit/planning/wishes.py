@@ -11,6 +11,21 @@ from deploykit.planning.plan import Choice, Parallelism
 _HUMAN = re.compile(r"^(\d+(?:\.\d+)?)([kmKM]?)$")
 _TIMES = {"": 1, "k": 1000, "K": 1024, "m": 1000**2, "M": 1024**2}
 
+FOLLOWED = frozenset(
+    {
+        "tensor-parallel-size",
+        "pipeline-parallel-size",
+        "data-parallel-size",
+        "enable-expert-parallel",
+        "gpu-memory-utilization",
+        "kv-cache-memory-bytes",
+        "max-model-len",
+        "max-num-seqs",
+        "max-num-batched-tokens",
+    }
+)
+"""Settings whose value the planner takes over from a later source, to make its own sums with it."""
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -53,7 +68,7 @@ def read_wishes(choices: Iterable[Choice]) -> Wishes:
     """Return what the last of the choices under each name decides; PlanningError for a value that is no such thing."""
     last = {choice.setting: choice for choice in choices}
     decided = {name: choice for name, choice in last.items() if choice.value is not None}
-    return Wishes(
+    wishes = Wishes(
         tensor=_whole(decided.get("tensor-parallel-size")),
         pipeline=_whole(decided.get("pipeline-parallel-size")),
         data=_whole(decided.get("data-parallel-size")),
@@ -68,6 +83,16 @@ def read_wishes(choices: Iterable[Choice]) -> Wishes:
         mamba_state=_word(decided.get("mamba-ssm-cache-dtype")),
         origins=tuple((name, choice.source) for name, choice in decided.items()),
     )
+    tokens, sequences = wishes.max_num_batched_tokens, wishes.max_num_seqs
+    if tokens is not None and sequences is not None and tokens < sequences:
+        choice = decided["max-num-batched-tokens"]
+        raise PlanningError(
+            f"`max-num-batched-tokens` is {tokens:,} and `max-num-seqs` {sequences:,}: a step has a token for each "
+            "running sequence at least",
+            where=Place(choice.source, key=choice.setting),
+            hint=f"set `max-num-batched-tokens` to {sequences} or more, or `max-num-seqs` to {tokens} or less",
+        )
+    return wishes
 
 
 def _whole(choice: Choice | None) -> int | None:
