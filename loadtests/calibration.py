@@ -1,16 +1,18 @@
 """A server -> how many of its tokens a word of our prompts is, measured once before the load.
 
 /tokenize counts without running the model; where a server has none, two completions of one token are asked for and
-their usage is read. A server that can do neither can't be load-tested, and says why here rather than in every sample.
+their usage is read. One completion is asked for in any case: a server that refuses the key, does not know the model or
+can't answer at all says so here, once, rather than in every sample.
 """
 
 import json
 from typing import Any
 
-from deploykit.measuring.samples import Calibration
 from prompts import words
 from stream import body_message
 from wire import Exchange, Server
+
+from deploykit.measuring.samples import Calibration
 
 _FEW, _MANY = 40, 400
 _TIMEOUT_S = 120
@@ -22,7 +24,11 @@ class CannotCalibrate(Exception):  # noqa: N818 - it names what happened
 
 def calibrate(server: Server, model: str, *, key: str) -> Calibration:
     """Measure tokens per word and the chat template's tokens on the server."""
-    return _by_tokenize(server, model, key=key) or _by_usage(server, model, key=key)
+    few, output = _complete(server, model, words(f"{key}/calibration/{_FEW}", _FEW))
+    found = _by_tokenize(server, model, key=key)
+    if found is None:
+        return _by_usage(server, model, key=key, few=few, few_output=output)
+    return found.model_copy(update={"requests": 1, "prompt_tokens": few, "output_tokens": output})
 
 
 def _by_tokenize(server: Server, model: str, *, key: str) -> Calibration | None:
@@ -47,9 +53,8 @@ def _tokenize(server: Server, body: dict[str, Any]) -> int | None:
     return count if isinstance(count, int) else None
 
 
-def _by_usage(server: Server, model: str, *, key: str) -> Calibration:
-    counts = [_complete(server, model, words(f"{key}/calibration/{count}", count)) for count in (_FEW, _MANY)]
-    (few, few_output), (many, many_output) = counts
+def _by_usage(server: Server, model: str, *, key: str, few: int, few_output: int) -> Calibration:
+    many, many_output = _complete(server, model, words(f"{key}/calibration/{_MANY}", _MANY))
     slope = (many - few) / (_MANY - _FEW)
     if slope <= 0:
         raise CannotCalibrate(f"the server counted {few} tokens for {_FEW} words and {many} for {_MANY}")
@@ -70,7 +75,9 @@ def _complete(server: Server, model: str, prompt: str) -> tuple[int, int]:
     if exchange.failure:
         raise CannotCalibrate(f"the server does not answer: {exchange.detail}")
     if exchange.status != 200:
-        raise CannotCalibrate(f"the server answers HTTP {exchange.status}: {server.redact(body_message(exchange.body))}")
+        raise CannotCalibrate(
+            f"the server answers HTTP {exchange.status}: {server.redact(body_message(exchange.body))}"
+        )
     try:
         usage = json.loads(exchange.body)["usage"]
         return int(usage["prompt_tokens"]), int(usage["completion_tokens"])

@@ -10,8 +10,9 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from deploykit.catalog.workload import Workload
 from schedule import Order
+
+from deploykit.catalog.workload import Workload
 
 WORDS = tuple(
     """
@@ -27,7 +28,7 @@ WORDS = tuple(
     inch iron island job join jump keep key kind king know lake land large last late laugh law lead leaf learn left
     leg length less letter level life lift light line list little live long look lost loud love low machine main make
     man map mark market matter meal mean measure meat meet metal middle mile milk mind minute miss moment money month
-    """.split()
+    """.split()  # noqa: SIM905 - a list of 255 literals would be a page long
 )
 
 

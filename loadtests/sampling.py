@@ -1,15 +1,16 @@
 """What the wire and the stream said about one request -> its `RequestSample`: the one place where an outcome is decided."""
 
-from typing import Any, Literal
+from typing import Literal
 
-from deploykit.measuring.samples import RequestSample
 from stream import Answer, Usage, body_message, shorten
 from wire import Exchange
+
+from deploykit.measuring.samples import RequestSample
 
 Outcome = Literal["ok", "http_error", "truncated", "timeout", "connection_error", "cut_off"]
 
 
-def sample_of(exchange: Exchange, answer: Answer, *, ended_s: float, **about: Any) -> RequestSample:
+def sample_of(exchange: Exchange, answer: Answer, *, ended_s: float, **about: float) -> RequestSample:
     """Return the sample of a request that has ended; `about` is what its schedule knew of it."""
     outcome, error = decide(exchange, answer)
     times, sent = answer.token_times, exchange.sent

@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 
 import gevent
 from gevent.pool import Group
-
-from deploykit.catalog.workload import ClosedLoop, OpenLoop
-from deploykit.measuring.samples import LoadTestSpec, RequestSample
 from prompts import Prompts, chat_body
 from recorder import Recorder
 from sampling import sample_of
@@ -21,7 +18,12 @@ from schedule import Order, arrivals, order
 from stream import Answer, AnswerReader
 from wire import CutOff, Exchange, Server
 
+from deploykit.catalog.workload import ClosedLoop, OpenLoop
+from deploykit.measuring.samples import LoadTestSpec, RequestSample
+
 _PATH = "/v1/chat/completions"
+_PAUSE_AFTER_FAILURE_S = 0.5
+"""A closed-loop user waits so long after a failure: a server that refuses at once must not be hammered."""
 _READS_AT_ONCE = 50
 """Reads parsed before other streams get their turn: parsing must not make another stream's stamps late."""
 
@@ -66,10 +68,7 @@ class Traffic:
             self.stage, self._sent, start = index, 0, self.now()
             self.stage_starts_s.append(start)
             end = start + stage.duration_s
-            if isinstance(stage, ClosedLoop):
-                end = self._closed(stage, end)
-            else:
-                end = self._open(stage, start)
+            end = self._closed(stage, end) if isinstance(stage, ClosedLoop) else self._open(stage, start)
             self.stage_ends_s.append(end)
             self._group.join(timeout=max(0.0, end + self.spec.drain_s - self.now()))
             self.cut_off()
@@ -99,8 +98,9 @@ class Traffic:
                 return
             self._sent += 1
             wanted, body = self._prepare()
-            self._one(Flight(wanted, self.stage, user, intended_s=self.now()), body)
-            gevent.sleep(min(stage.think_time_s, max(0.0, end - self.now())))
+            answered = self._one(Flight(wanted, self.stage, user, intended_s=self.now()), body)
+            pause = stage.think_time_s if answered else max(stage.think_time_s, _PAUSE_AFTER_FAILURE_S)
+            gevent.sleep(min(pause, max(0.0, end - self.now())))
 
     def _open(self, stage: OpenLoop, start: float) -> float:
         """Run an open-loop stage; return when it stopped sending."""
@@ -128,8 +128,8 @@ class Traffic:
         self._next += 1
         return wanted, chat_body(self.spec.model, self.prompts.prompt(wanted), wanted, workload)
 
-    def _one(self, flight: Flight, body: bytes) -> None:
-        """Make one request and record it, however it ends."""
+    def _one(self, flight: Flight, body: bytes) -> bool:
+        """Make one request and record it, however it ends; return whether the server gave a whole answer."""
         self.flights[flight.order.request] = flight
         exchange = flight.exchange
         self.server.post(_PATH, body, timeout_s=self.spec.request_timeout_s, into=exchange)
@@ -138,6 +138,7 @@ class Traffic:
         except CutOff:
             exchange.failure, answer = exchange.failure or "cut_off", Answer()
         self._record(flight, answer)
+        return answer.complete
 
     def _parse(self, exchange: Exchange) -> Answer:
         reader = AnswerReader()

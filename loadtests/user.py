@@ -10,17 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import gevent
+from calibration import CannotCalibrate, calibrate
 from locust import User, task
 from locust.env import Environment
-
-from calibration import CannotCalibrate, calibrate
-from deploykit.measuring.samples import Calibration, GeneratorFacts, LoadTestSpec, RequestSample
 from probe import Probe
 from prompts import Lengths, Prompts
 from recorder import Recorder
 from schedule import expected_s
 from traffic import Traffic
 from wire import Server
+
+from deploykit.measuring.samples import Calibration, GeneratorFacts, LoadTestSpec, RequestSample
 
 _PROGRESS_EVERY_S = 0.5
 _SLACK_S = 300

@@ -73,7 +73,11 @@ class Server:
         self._path = url.path.rstrip("/")
         self._clock, self._connect_timeout_s, self._api_key = clock, connect_timeout_s, api_key
         self._idle: list[tuple[float, socket.socket]] = []
-        lines = [f"Host: {url.netloc.rpartition('@')[2]}", "Content-Type: application/json", "Accept-Encoding: identity"]
+        lines = [
+            f"Host: {url.netloc.rpartition('@')[2]}",
+            "Content-Type: application/json",
+            "Accept-Encoding: identity",
+        ]
         if api_key:
             lines.append(f"Authorization: Bearer {api_key}")
         self._fields = "\r\n".join(lines)

@@ -76,7 +76,7 @@ class LocustGenerator:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # so that a terminal's Ctrl-C reaches us alone and we stop it in order
+                process_group=0,  # so that a terminal's Ctrl-C reaches us alone and we stop it in order
             )
 
 

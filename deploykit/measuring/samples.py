@@ -17,7 +17,9 @@ class LoadTestSpec(Value):
     model: str
     workload: Workload
     request_timeout_s: float = Field(600, gt=0)
-    drain_s: float = Field(60, ge=0, description="How long answers may take after a stage stopped sending; then cut off.")
+    drain_s: float = Field(
+        60, ge=0, description="How long answers may take after a stage stopped sending; then cut off."
+    )
     nonce: str | None = Field(
         None, description="Goes into every prompt, so that no earlier run's cache answers it; null draws one."
     )
@@ -34,7 +36,6 @@ class Calibration(Value):
     requests: int = Field(0, ge=0, description="Completions it took; the engine counted their tokens too.")
     prompt_tokens: int = Field(0, ge=0)
     output_tokens: int = Field(0, ge=0)
-
 
 
 class RequestSample(Value):
@@ -87,7 +88,9 @@ class GeneratorFacts(Value):
     cpu_share: float | None = Field(None, description="CPU seconds per wall second of the busiest process.")
     calibration: Calibration | None = None
     nonce: str | None = Field(None, description="What made this run's prompts its own.")
-    stopped_by: str | None = Field(None, description="What ended the run early: a signal, the hard stop; null if nothing did.")
+    stopped_by: str | None = Field(
+        None, description="What ended the run early: a signal, the hard stop; null if nothing did."
+    )
 
 
 class EngineCounters(Value):

@@ -33,8 +33,10 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            verb, path, _ = head.split(" ", 2)
-            length = next((int(line[15:]) for line in head.split("\r\n") if line.lower().startswith("content-length")), 0)
+            path = head.split(" ", 2)[1]
+            length = next(
+                (int(line[15:]) for line in head.split("\r\n") if line.lower().startswith("content-length")), 0
+            )
             body = json.loads(await reader.readexactly(length)) if length else {}
             await answer(writer, path, body, head)
             if OPTIONS["close"]:
@@ -47,17 +49,26 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 async def answer(writer: asyncio.StreamWriter, path: str, body: dict[str, Any], head: str) -> None:
     if path == "/tokenize":
-        if not OPTIONS["tokenize"]:
-            return plain(writer, 404, {"detail": "Not Found"})
-        if "messages" in body:
-            return plain(writer, 200, {"count": tokens(body["messages"][0]["content"]) + TEMPLATE_TOKENS})
-        return plain(writer, 200, {"count": tokens(body["prompt"])})
+        return tokenize(writer, body)
     if path == "/metrics":
         text = (
             f'vllm:prompt_tokens_total{{engine="0"}} {COUNTERS.prompt}\n'
             f'vllm:generation_tokens_total{{engine="0"}} {COUNTERS.output}\n'
         )
         return plain(writer, 200, text)
+    return await complete(writer, body, head)
+
+
+def tokenize(writer: asyncio.StreamWriter, body: dict[str, Any]) -> None:
+    if not OPTIONS["tokenize"]:
+        plain(writer, 404, {"detail": "Not Found"})
+    elif "messages" in body:
+        plain(writer, 200, {"count": tokens(body["messages"][0]["content"]) + TEMPLATE_TOKENS})
+    else:
+        plain(writer, 200, {"count": tokens(body["prompt"])})
+
+
+async def complete(writer: asyncio.StreamWriter, body: dict[str, Any], head: str) -> None:
     fault = OPTIONS["fault"]
     streamed = body.get("stream", False)
     COUNTERS.requests += streamed

@@ -1,0 +1,90 @@
+"""An engine's /metrics -> its counters; and a run's own figures -> a text file that Prometheus' node exporter reads."""
+
+import datetime as dt
+import http.client
+import math
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploykit.catalog.engine import MetricNames
+from deploykit.errors import LoadTestError, StorageError
+from deploykit.measuring.samples import EngineCounters
+
+_TIMEOUT_S = 10
+
+
+class PrometheusMetrics:
+    """Reads the counters of an engine release, by that release's names for them."""
+
+    def __init__(self, names: MetricNames) -> None:
+        self._names = names
+
+    def counters(self, base_url: str) -> EngineCounters:
+        """Return the counters now, summed over the engine's ranks; one it does not have is null."""
+        address = f"{base_url.rstrip('/')}/metrics"
+        sums = read_counters(_get(address), address)
+        names = self._names
+        return EngineCounters(
+            at=dt.datetime.now(dt.UTC),
+            prompt_tokens=sums.get(names.prompt_tokens),
+            cached_tokens=sums.get(names.cached_tokens),
+            output_tokens=sums.get(names.output_tokens),
+            requests_finished=sums.get(names.requests_finished),
+            preemptions=sums.get(names.preemptions),
+        )
+
+
+def read_counters(text: str, address: str) -> dict[str, int]:
+    """Return each sample's sum over all its labels (`engine`, a finish reason), by the sample's name."""
+    sums: dict[str, float] = {}
+    try:
+        for family in text_string_to_metric_families(text):
+            if family.type in {"counter", "unknown"}:
+                for sample in family.samples:
+                    sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
+    except ValueError as error:
+        raise LoadTestError(f"{address} does not speak Prometheus' text format: {error}") from error
+    return {name: round(value) for name, value in sums.items() if math.isfinite(value)}
+
+
+def write_textfile(
+    file: Path, figures: Mapping[str, float | None], *, labels: Mapping[str, str], help_texts: Mapping[str, str]
+) -> None:
+    """Replace a file for the node exporter's textfile collector with gauges, all under the same labels.
+
+    Names come without prefix: `usd_per_million_tokens` becomes `deploykit_usd_per_million_tokens`. A figure that is
+    not known is left out, never written as zero.
+    """
+    registry = CollectorRegistry()
+    for name, value in figures.items():
+        if value is not None:
+            gauge = Gauge(f"deploykit_{name}", help_texts.get(name, name), list(labels), registry=registry)
+            gauge.labels(**labels).set(value)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_to_textfile(os.fspath(file), registry)
+    except OSError as error:
+        raise StorageError(f"{file} can't be written: {error.strerror or error}") from error
+
+
+def _get(address: str) -> str:
+    request = urllib.request.Request(address, headers={"Accept": "text/plain"})  # noqa: S310 - http(s), the operator's own
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the engine is near; a proxy is not asked
+    try:
+        with opener.open(request, timeout=_TIMEOUT_S) as response:
+            body: bytes = response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            raise LoadTestError(
+                f"{address} answers HTTP {error.code}, so the engine's counters can't be read"
+            ) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise LoadTestError(f"{address} does not answer: {reason}", hint="is the engine running?") from error
+    return body.decode("utf-8", errors="replace")
