@@ -30,7 +30,10 @@ class Catalog(Protocol):
 
 def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> tuple[str, ...]:
     """Return the known names most like `name`, best first; none if nothing is close."""
-    return tuple(difflib.get_close_matches(name, list(known), n=limit, cutoff=0.55))
+    every = sorted(known)
+    close = difflib.get_close_matches(name, every, n=limit, cutoff=0.55)
+    begun = [candidate for candidate in every if len(name) > 2 and candidate.startswith(name)]
+    return tuple(dict.fromkeys([*begun, *close]))[:limit]
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> CatalogError:

@@ -18,8 +18,8 @@ from deploykit.catalog.engine import Flag, FlagTable, RemovedFlag
 from deploykit.errors import Place, UnsupportedSettingError
 from deploykit.planning.plan import Choice
 
-SECRETS = {"api-key": "VLLM_API_KEY", "hf-token": "HF_TOKEN"}
-"""Flags that hold a secret, and the environment variable that vLLM reads instead."""
+SECRETS = {"api-key": "DEPLOYKIT_API_KEY", "hf-token": "HF_TOKEN"}
+"""Flags that hold a secret, and the variable that deploykit takes it from; the engine then reads it from its environment."""
 
 _NOT_IN_A_FILE = {"config": "a config file cannot name another one"}
 _JSON_TYPES = frozenset({"loads", "parse_dataclass", "_parse_type", "json"})
@@ -68,7 +68,7 @@ class FlagLint:
             raise _refusal(
                 f"`{name}` is a secret and cannot stand in a config file",
                 choice,
-                f"leave it out of the settings; the engine reads it from the environment variable `{SECRETS[name]}`",
+                f"leave it out of the settings, and set the environment variable `{SECRETS[name]}`",
             )
         if name in _NOT_IN_A_FILE:
             raise _refusal(f"`{name}` cannot be set here: {_NOT_IN_A_FILE[name]}", choice, "merge the settings instead")
