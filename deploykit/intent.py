@@ -49,7 +49,11 @@ class CostIntent(Value):
 class Intent(Value):
     """One deployment, wanted. Every key is optional in the file: what is not given comes from the next layer."""
 
-    name: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.-]*$", description="Name of the deployment; the model's name if it is not given.")
+    name: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9.-]*$",
+        description="Name of the deployment; the model's name if it is not given.",
+    )
     model: str = Field(description="A model of `deploykit models`.")
     node: str = Field(description="A machine of `deploykit nodes`; `local` is a rehearsal on this machine.")
     hosts: tuple[HostIntent, ...] = Field(

@@ -21,9 +21,7 @@ def verdict(
     decided = {rate.rate: _decide(of_rate[rate.rate]) for rate in rates}
     headline = rates[0]
     arithmetic = _say(decided[headline.rate], headline, offer, of_rate[headline.rate])
-    others = [rate for rate in rates[1:] if decided[rate.rate] != decided[headline.rate]]
-    if others:
-        arithmetic += " " + " ".join(_say_other(rate, decided[rate.rate]) for rate in others)
+    arithmetic += _say_others(decided, rates)
     if offer.status != "same model":
         arithmetic += f" {offer.title} is another model."
 
@@ -92,13 +90,26 @@ def _say(decided: Verdict, rate: RateCost, offer: OfferCost, pairing: Pairing) -
     )
 
 
-def _say_other(rate: RateCost, decided: Verdict) -> str:
-    answer = {
-        "self-hosting-cheaper": "self-hosting is cheaper",
-        "api-cheaper": "the API is cheaper",
-        "depends-on-api-cache": "it depends on the API's cache",
-    }[decided]
-    return f"At {rate.label}, {show_usd(rate.usd_per_hour)}/h, {answer}."
+def _say_others(decided: dict[str, Verdict], rates: tuple[RateCost, ...]) -> str:
+    """Return what the rates say that do not agree with the first one."""
+    answers: tuple[tuple[Verdict, str], ...] = (
+        ("self-hosting-cheaper", "self-hosting is cheaper"),
+        ("api-cheaper", "the API is cheaper"),
+        ("depends-on-api-cache", "it depends on the API's cache"),
+    )
+    said = ""
+    for answer, words in answers:
+        others = [rate for rate in rates if decided[rate.rate] == answer != decided[rates[0].rate]]
+        if others:
+            said += f" At {_name(others)}, {words}."
+    return said
+
+
+def _name(rates: list[RateCost]) -> str:
+    if len(rates) <= 2:
+        return " and at ".join(f"{rate.label}, {show_usd(rate.usd_per_hour)}/h" for rate in rates)
+    hourly = [rate.usd_per_hour for rate in rates]
+    return f"{len(rates)} other rates, {show_usd(min(hourly))} to {show_usd(max(hourly))}/h"
 
 
 def _why_not(measurements: Measurements, *, rehearsal: bool) -> list[str]:

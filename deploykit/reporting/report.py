@@ -113,6 +113,11 @@ def sentences(text: str) -> list[str]:
     return re.split(r"(?<=\.) (?=[A-Z])", text)
 
 
+def rest(report: Report) -> str:
+    """Return what the verdict says beyond the headline."""
+    return report.verdict if report.rehearsal else " ".join(sentences(report.verdict)[1:])
+
+
 def _load(run: LoadTestRun) -> LoadSummary:
     errors = Counter(sample.error[:_ERROR_LENGTH] for sample in run.samples if sample.error)
     return LoadSummary(

@@ -1,153 +1,216 @@
-"""The folded parts of the Markdown report, in order: those at the end are left out first when it grows too long."""
+"""Report -> its parts, in order: those at the end are left out first where room is short."""
 
-from collections.abc import Callable
-
-from deploykit.costing.costs import EquivalentPrices, OfferCost
+from deploykit.costing.costs import EquivalentPrices, OfferCost, RateCost
 from deploykit.reporting import words
+from deploykit.reporting.content import Section, Table, code
 from deploykit.reporting.report import Report
-from deploykit.reporting.table import escape, quoted, table
 from deploykit.units import show_usd
 
 
-def _definitions(report: Report) -> str:
+def subject(report: Report) -> str:
+    """Return what was measured, where and when, in a sentence or two."""
+    plan = report.plan
+    stand_in = f" (really served: {code(plan.stand_in)})" if plan.stand_in else ""
+    return (
+        f"{plan.title}{stand_in} on {plan.nodes} x {code(plan.node)}, checkpoint {code(plan.checkpoint.name)}, "
+        f"{plan.parallelism}, vLLM {report.deployment.engine_version}, workload {code(plan.workload)}, "
+        f"{words.moment(report.load.generator.started_at)}. Load test {report.measurements.verdict}, "
+        f"SLO {words.slo(report.measurements.priced)}."
+    )
+
+
+def costs(report: Report, *, most_rates: int) -> Table:
+    """Return the two bills side by side: offers down, hourly rates across."""
+    comparison = report.comparison
+    rates = comparison.rates[:most_rates]
+
+    def good(rate: RateCost) -> str:
+        return "none was good" if rate.usd_per_1k_good_requests is None else show_usd(rate.usd_per_1k_good_requests)
+
+    rows = [
+        ("This node", "", *(show_usd(rate.usd_per_m) for rate in rates)),
+        ("This node, per 1,000 good requests", "", *(good(rate) for rate in rates)),
+    ]
+    for offer in comparison.offers:
+        if not offer.compared:
+            continue
+        cells = [words.against(comparison.pairing(rate.rate, offer.offer)) for rate in rates]
+        rows.append((words.offer_title(offer), show_usd(offer.usd_per_m_same_hits), *(cell[0] for cell in cells)))
+        if words.has_two_bills(offer):
+            rows.append(("— with no cache hits", show_usd(offer.usd_per_m_no_hits), *(cell[1] for cell in cells)))
+    header = ("$ per million tokens of this mix", "API", *(words.rate_title(rate) for rate in rates))
+    return Table(header=header, rows=tuple(rows), align="l" + "r" * (len(rates) + 1), strong=(0,))
+
+
+def costs_note(report: Report, *, most_rates: int) -> str:
+    """Return how to read the table of costs."""
+    more = len(report.comparison.rates) - most_rates
+    return (
+        f"The mix: {words.mix_line(report.comparison)}. API prices are at our cache hit rate unless said. In the node's "
+        "columns: its cost over the API's, and how busy it must be, of the measured load, to cost the same."
+    ) + (f" {more} more rates are under Prices." if more > 0 else "")
+
+
+def latency(report: Report) -> Table:
+    """Return throughput and latency, stage by stage."""
+    measurements = report.measurements
+    titles = tuple(f"{title} p50 / p99" for title, _ in words.METRICS.values())
+    rows = tuple(
+        (
+            stage.describes,
+            f"{stage.good_requests:,} of {stage.requests:,}",
+            words.number(stage.output_tokens_per_s),
+            words.number(stage.total_tokens_per_s),
+            *(
+                f"{words.quantile(getattr(stage, key), 'p50')} / {words.quantile(getattr(stage, key), 'p99')}"
+                for key in words.METRICS
+            ),
+            words.slo(stage),
+        )
+        for stage in measurements.stages
+    )
+    return Table(
+        caption="The stage in bold is the one that is priced." if len(rows) > 1 else "",
+        header=("Stage", "Good", "Output tok/s", "All tok/s", *titles, "SLO"),
+        rows=rows,
+        align="l" + "r" * 7 + "l",
+        strong=(measurements.priced_stage,) if len(rows) > 1 else (),
+    )
+
+
+def details(report: Report) -> tuple[Section, ...]:
+    """Return the parts that a reader opens, those that say something."""
+    made = (
+        _definitions(report), _prices(report), _plan(report), _failures(report), _validity(report), _versions(report),
+        Section(title="Reproduce", commands=report.commands),
+    )  # fmt: skip
+    return tuple(section for section in made if not section.empty)
+
+
+def _definitions(report: Report) -> Section:
     limits = report.measurements.slo
     good = f"TTFT {_limit(limits.ttft_s)}, TPOT {_limit(limits.tpot_s)}, E2E {_limit(limits.e2e_s)}"
-    lines = [f"- **{title}**: {says}" for title, says in words.METRICS.values()]
-    lines += [
-        "- p50 and p99 are exact, over the requests of the window; `too few` means fewer values than the quantile needs.",
-        f"- A request is **good** when it meets every limit: {good}.",
-        f"- The SLO is met when {words.share(limits.share)} of a stage's requests are good.",
-        "- The window begins after the warm-up and ends before the drain; tokens are those of the server's usage.",
+    says = [f"{title}: {says}" for title, says in words.METRICS.values()]
+    says += [
+        "p50 and p99 are exact, over the requests of the window; `too few` means fewer values than the quantile needs.",
+        f"A request is good when it meets every limit: {good}.",
+        f"The SLO is met when {words.share(limits.share)} of a stage's requests are good.",
+        "The window begins after the warm-up and ends before the drain; tokens are those of the server's usage.",
     ]
-    return "\n".join(lines)
+    return Section(title="Definitions and limits", says=tuple(says))
 
 
 def _limit(value: float | None) -> str:
     return "without limit" if value is None else f"at most {words.seconds(value)}"
 
 
-def _prices(report: Report) -> str:
+def _prices(report: Report) -> Section:
     comparison = report.comparison
-    rates = [
-        [
-            escape(rate.label),
-            f"{rate.nodes}",
-            show_usd(rate.usd_per_hour),
-            show_usd(rate.usd_window),
-            show_usd(rate.usd_per_m),
-            words.day(rate.as_of),
-            quoted(rate.source),
-        ]
+    rates = tuple(
+        (rate.label, f"{rate.nodes}", show_usd(rate.usd_per_hour), show_usd(rate.usd_window), show_usd(rate.usd_per_m),
+         words.day(rate.as_of), code(rate.source))
         for rate in comparison.rates
-    ]
-    ours = table(
-        ["Rate", "Nodes", "$/h", "$ of the window", "$/M of the mix", "Date", "Source"],
-        rates,
-        "lrrrrll",
+    )  # fmt: skip
+    ours = Table(
+        header=("Rate", "Nodes", "$/h", "$ of the window", "$/M of the mix", "Date", "Source"),
+        rows=rates,
+        align="lrrrrll",
     )
-    theirs = table(
-        ["Offer", "Status", "Invoice, our hits", "Invoice, no hits", "Date", "Source"],
-        [_offer(offer) for offer in comparison.offers],
-        "llrrll",
+    theirs = Table(
+        header=("Offer", "Status", "Invoice, our hits", "Invoice, no hits", "Date", "Source"),
+        rows=tuple(_offer(offer) for offer in comparison.offers),
+        align="llrrll",
     )
-    return f"{ours}\n\n{theirs}\n\n{_equivalents(report)}"
+    return Section(title="Prices, dates and sources", tables=(ours, theirs, *_equivalents(report)))
 
 
-def _offer(offer: OfferCost) -> list[str]:
+def _offer(offer: OfferCost) -> tuple[str, ...]:
     ended = offer.lists[0].price_list.period_end if offer.status == "retired" else None
-    return [
-        f"{escape(offer.title)} ({offer.hours}{f', until {ended}' if ended else ''})",
+    return (
+        f"{offer.title} ({offer.hours}{f', until {ended}' if ended else ''})",
         offer.status if offer.compared else f"{offer.status}, not compared",
         show_usd(offer.usd_same_hits),
         show_usd(offer.usd_no_hits),
         words.day(offer.as_of),
-        quoted(offer.source),
-    ]
+        code(offer.source),
+    )
 
 
-def _equivalents(report: Report) -> str:
+def _equivalents(report: Report) -> tuple[Table, ...]:
     comparison = report.comparison
 
-    def row(rate: str, offer: str, prices: EquivalentPrices) -> list[str]:
+    def row(rate: str, offer: str, prices: EquivalentPrices) -> tuple[str, ...]:
         cached = "none was used" if prices.cached_input is None else show_usd(prices.cached_input)
-        return [escape(rate), escape(offer), show_usd(prices.fresh_input), cached, show_usd(prices.output)]
+        return (rate, offer, show_usd(prices.fresh_input), cached, show_usd(prices.output))
 
     labels = {rate.rate: rate.label for rate in comparison.rates}
     titles = {offer.offer: offer.title for offer in comparison.offers}
     rows = [row(labels[p.rate], titles[p.offer], p.equivalent) for p in comparison.pairings if p.equivalent is not None]
-    if not rows:
-        return ""
-    header = ["This node at", "In the ratios of", "Fresh input $/M", "Cached input $/M", "Output $/M"]
-    body = table(header, rows, "llrrr")
-    return f"Prices that add up to the node's cost, in each API's own ratios:\n\n{body}"
+    table = Table(
+        caption="Prices that add up to the node's cost, in each API's own ratios.",
+        header=("This node at", "In the ratios of", "Fresh input $/M", "Cached input $/M", "Output $/M"),
+        rows=tuple(rows),
+        align="llrrr",
+    )
+    return (table,) if rows else ()
 
 
-def _plan(report: Report) -> str:
+def _plan(report: Report) -> Section:
     plan, memory, limits = report.plan, report.plan.memory, report.plan.limits
-    checkpoint = plan.checkpoint
-    rows = [
-        ["Model", f"{escape(plan.title)} ({quoted(plan.model)})"],
-        ["Stand-in", quoted(plan.stand_in) if plan.stand_in else "none: the model itself"],
-        ["Checkpoint", f"{quoted(checkpoint.repo)} at {quoted(checkpoint.revision) if checkpoint.revision else 'unknown revision'}"],
-        ["Precision, size", f"{escape(checkpoint.precision)}, {checkpoint.weights_gb:,.4g} GB ({escape(checkpoint.weights_basis)})"],
-        ["Node", f"{plan.nodes} x {quoted(plan.node)}, {words.gpus(plan.gpus_per_node)}"],
-        ["Layout", f"{plan.parallelism}"],
-        ["Limits", f"max-model-len {limits.max_model_len:,}, max-num-seqs {limits.max_num_seqs:,}, max-num-batched-tokens {limits.max_num_batched_tokens:,}"],
-        ["Memory", f"{words.gib(memory.available_gib)} GiB available: " + ", ".join(f"{escape(m.name)} {words.gib(m.gib)}" for m in memory.lines) + f", KV cache {words.gib(memory.kv_gib)}"],
-        ["KV tokens planned", words.count(memory.kv_tokens)],
-        ["KV tokens the engine reports", words.count(report.deployment.memory.kv_cache_tokens)],
-    ]  # fmt: skip
-    return table(["Plan", ""], rows, "ll")
+    checkpoint, engine = plan.checkpoint, report.deployment.memory
+    parts = [f"{line.name} {words.gib(line.gib)}" for line in memory.lines]
+    rows = (
+        ("Model", f"{plan.title} ({code(plan.model)})"),
+        ("Stand-in", code(plan.stand_in) if plan.stand_in else "none: the model itself"),
+        ("Checkpoint", f"{code(checkpoint.repo)}, revision {code(checkpoint.revision) if checkpoint.revision else 'unknown'}"),
+        ("Precision, size", f"{checkpoint.precision}, {checkpoint.weights_gb:,.4g} GB ({checkpoint.weights_basis})"),
+        ("Node", f"{plan.nodes} x {code(plan.node)}, {words.gpus(plan.gpus_per_node)}"),
+        ("Layout", f"{plan.parallelism}"),
+        ("max-model-len", words.count(limits.max_model_len)),
+        ("max-num-seqs", words.count(limits.max_num_seqs)),
+        ("max-num-batched-tokens", words.count(limits.max_num_batched_tokens)),
+        ("Memory, GiB", f"{words.gib(memory.available_gib)} = {' + '.join(parts)} + KV cache {words.gib(memory.kv_gib)}"),
+        ("KV tokens planned", words.count(memory.kv_tokens)),
+        ("KV tokens the engine reports", words.count(engine.kv_cache_tokens)),
+    )  # fmt: skip
+    return Section(title="Plan", tables=(Table(header=("", "Planned"), rows=rows, align="ll"),))
 
 
-def _failures(report: Report) -> str:
-    load = report.load
-    bad = {name: count for name, count in load.outcomes.items() if name != "ok"}
+def _failures(report: Report) -> Section:
+    bad = {name: count for name, count in report.load.outcomes.items() if name != "ok"}
     if not bad:
-        return ""
-    rows = [[escape(name), f"{count:,}", ""] for name, count in bad.items()]
-    rows += [["", f"{error.requests:,}", quoted(error.says)] for error in load.errors]
-    return table(["Outcome", "Requests", "Message"], rows, "lrl")
+        return Section(title="Failed requests")
+    rows = [(code(name), f"{count:,}", "") for name, count in bad.items()]
+    rows += [("", f"{error.requests:,}", code(error.says)) for error in report.load.errors]
+    table = Table(header=("Outcome", "Requests", "Message"), rows=tuple(rows), align="lrl")
+    return Section(title="Failed requests", tables=(table,))
 
 
-def _validity(report: Report) -> str:
+def _validity(report: Report) -> Section:
     measurements, generator = report.measurements, report.load.generator
     priced, reconciled = measurements.priced, measurements.reconciliation
-    rows = [
-        ["Verdict", measurements.verdict],
-        ["Client against engine, tokens", f"{words.share(reconciled.difference)} apart"],
-        ["Send lag p99", words.quantile(priced.send_lag, "p99")],
-        ["Generator's loop lag p99", words.seconds(generator.loop_lag_p99_s)],
-        ["Generator's busiest core", words.share(generator.cpu_share)],
-        ["Token events that shared a read", words.share(priced.coalesced_share)],
-        ["Failures in the window", ", ".join(f"{n:,} x {escape(k)}" for k, n in sorted(priced.failures.items())) or "none"],
-        ["Processes", f"{generator.processes}"],
-    ]  # fmt: skip
-    return table(["Check", "Value"], rows, "ll")
+    failures = ", ".join(f"{count:,} x {code(name)}" for name, count in sorted(priced.failures.items()))
+    rows = (
+        ("Verdict", measurements.verdict),
+        ("Tokens, client against engine", f"{words.share(reconciled.difference)} apart"),
+        ("Send lag p99", words.quantile(priced.send_lag, "p99")),
+        ("Generator's loop lag p99", words.seconds(generator.loop_lag_p99_s)),
+        ("Generator's busiest process", f"{words.share(generator.cpu_share)} of a core"),
+        ("Token events that shared a read", words.share(priced.coalesced_share)),
+        ("Failures in the window", failures or "none"),
+    )
+    table = Table(header=("Check", "Found"), rows=rows, align="ll")
+    return Section(title="How far the load test can be trusted", tables=(table,))
 
 
-def _versions(report: Report) -> str:
-    rows = [[escape(name), quoted(value)] for name, value in sorted(report.versions.items())]
+def _versions(report: Report) -> Section:
+    rows = [(name, code(value)) for name, value in sorted(report.versions.items())]
     rows += [
-        ["bundle", quoted(report.manifest.digest)],
-        ["bundle on the hosts", quoted(report.deployment.bundle_digest)],
-        ["deployed", words.moment(report.deployment.started_at)],
-        ["load test", words.moment(report.load.generator.started_at)],
-        ["report", words.moment(report.made_at)],
+        ("bundle", code(report.manifest.digest)),
+        ("bundle on the hosts", code(report.deployment.bundle_digest)),
+        ("deployed", words.moment(report.deployment.started_at)),
+        ("load test", words.moment(report.load.generator.started_at)),
+        ("report", words.moment(report.made_at)),
     ]
-    return table(["What", "Version, digest or date"], rows, "ll")
-
-
-def _reproduce(report: Report) -> str:
-    return "```sh\n" + "\n".join(line.replace("`", "'") for line in report.commands) + "\n```"
-
-
-DETAILS: tuple[tuple[str, Callable[[Report], str]], ...] = (
-    ("Definitions and limits", _definitions),
-    ("Prices, dates and sources", _prices),
-    ("Plan", _plan),
-    ("Failed requests", _failures),
-    ("How far the load test can be trusted", _validity),
-    ("Versions, digests and dates", _versions),
-    ("Reproduce", _reproduce),
-)
+    table = Table(header=("What", "Version, digest or date"), rows=tuple(rows), align="ll")
+    return Section(title="Versions, digests and dates", tables=(table,))

@@ -1,44 +1,45 @@
-"""Rows -> a Markdown table; text that is not ours cannot break out of its cell."""
+"""Text and tables -> Markdown; text that is not ours can neither break out of its cell nor link nor mention."""
 
-from collections.abc import Sequence
+from deploykit.reporting.content import Table
 
-_SPECIAL = {ord(char): f"&#{ord(char)};" for char in "&<>|\\`*_[]()#~!@$"}
+_SPECIAL = {ord(char): f"&#{ord(char)};" for char in "&<>|\\`*_[]~#!@"}
 
 
 def escape(text: str) -> str:
-    """Return text of unknown origin on one line, without any meaning in Markdown or HTML."""
+    """Return text on one line, without any meaning in Markdown or HTML."""
     return " ".join(text.split()).translate(_SPECIAL)
 
 
-def quoted(text: str) -> str:
-    """Return text of unknown origin as code: a hosting site makes no link or mention of what stands in it."""
-    # A colon or dot as an entity, so that no address is seen before the tags are.
+def inline(text: str) -> str:
+    """Return a text as Markdown: what stands between backticks becomes code, the rest is plain."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return "".join(_code(part) if index % 2 else _plain(part) for index, part in enumerate(parts))
+
+
+def _plain(text: str) -> str:
+    lead, trail = text[:1].isspace(), text[-1:].isspace() and len(text) > 1
+    return f"{' ' * lead}{escape(text)}{' ' * trail}"
+
+
+def _code(text: str) -> str:
+    # Not a Markdown code span: a bar would still end a table's cell there. Addresses are broken up, so that they do not
+    # become links before the tags are seen.
     plain = escape(text).replace("://", "&#58;//").replace("www.", "www&#46;")
     return f"<code>{plain}</code>" if plain else ""
 
 
-def sentence(text: str) -> str:
-    """Return a sentence of ours with names in it: what stands between backticks becomes code, the rest plain text."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:
-        return _plain(text)
-    return "".join(quoted(part) if index % 2 else _plain(part) for index, part in enumerate(parts))
-
-
-def _plain(text: str) -> str:
-    # Parentheses and dollars mean nothing alone, and the source stays readable.
-    lead, trail = " " * text.startswith(" "), " " * (len(text) > 1 and text.endswith(" "))
-    return lead + escape(text).replace("&#36;", "$").replace("&#40;", "(").replace("&#41;", ")") + trail
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
-    """Return a Markdown table, a letter (`l`, `r`) of `align` for each column.
-
-    Cells are Markdown: text that is not ours must have been escaped.
-    """
-    rule = ["--:" if side == "r" else ":--" for side in align]
-    lines = [header, rule, *rows]
-    if any(len(line) != len(header) for line in lines):
+def table(content: Table) -> str:
+    """Return a Markdown table, with its caption under it."""
+    rule = ["--:" if side == "r" else ":--" for side in content.align]
+    rows = [
+        [f"**{cell}**" if index in content.strong and cell else cell for cell in map(inline, row)]
+        for index, row in enumerate(content.rows)
+    ]
+    lines = [[inline(cell) for cell in content.header], rule, *rows]
+    if any(len(line) != len(content.header) for line in lines):
         msg = "every row needs a cell for each column"
         raise ValueError(msg)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{text}\n\n{inline(content.caption)}" if content.caption else text

@@ -56,7 +56,7 @@ def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world
 
     world.reporter.begin("provision")
     gateway_port = intent.gateway.port if intent.gateway.enabled and not planned.rehearsal else None
-    endpoint = _endpoint(planned, target, gateway_port)
+    endpoint = _endpoint(planned, target, gateway_port, intent.gateway.domain)
     record = _record(planned, target, bundle, places, run)
     world.records.save(record)
     deployment = deploy(planned, bundle, target, places, endpoint.base_url, world)
@@ -99,15 +99,19 @@ def _inventory(target: Target, world: World) -> Path:
     return world.records.write_inventory(target.name, target.inventory or {}).absolute()
 
 
-def _endpoint(planned: Planned, target: Target, gateway_port: int | None) -> Endpoint:
+def _endpoint(planned: Planned, target: Target, gateway_port: int | None, domain: str | None) -> Endpoint:
+    """Return what callers use: the gateway, or the first engine where there is none.
+
+    Behind a gateway the engines listen on their nodes' loopback, so their counters are out of reach from here.
+    """
     first = planned.plan.setting("port")
     first_port = first if isinstance(first, int) else 0
     ports = [first_port + i for i in range(planned.plan.parallelism.replicas)]
-    return Endpoint(
-        base_url=f"http://{target.addresses[0]}:{gateway_port or first_port}",
-        model=planned.plan.served_model_name,
-        metrics_urls=tuple(f"http://{target.addresses[0]}:{port}" for port in ports),
-    )
+    direct = tuple(f"http://{target.addresses[0]}:{port}" for port in ports)
+    if gateway_port is None:
+        return Endpoint(base_url=direct[0], model=planned.plan.served_model_name, metrics_urls=direct)
+    gateway = f"https://{domain}" if domain else f"http://{target.addresses[0]}:{gateway_port}"
+    return Endpoint(base_url=gateway, model=planned.plan.served_model_name)
 
 
 def _record(planned: Planned, target: Target, bundle: Bundle, places: Places, run: RunFolder) -> DeploymentRecord:

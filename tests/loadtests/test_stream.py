@@ -1,5 +1,6 @@
 """The stream parser: what is a token, when it came, and how an answer may end badly."""
 
+import itertools
 import json
 
 from hypothesis import given
@@ -127,7 +128,7 @@ def test_events_of_odd_shapes_raise_nothing() -> None:
 @given(cuts=st.lists(st.integers(0, len(WHOLE)), max_size=30))
 def test_however_the_bytes_are_cut_the_answer_is_the_same(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(WHOLE)]
-    pieces = [WHOLE[low:high] for low, high in zip(edges, edges[1:], strict=False)]
+    pieces = [WHOLE[low:high] for low, high in itertools.pairwise(edges)]
     answer = read_answer((0.0, piece) for piece in pieces)
     whole = read_answer([(0.0, WHOLE)])
     assert (answer.usage, answer.finish_reason, answer.done, answer.malformed) == (
@@ -143,7 +144,7 @@ def test_however_the_bytes_are_cut_the_answer_is_the_same(cuts: list[int]) -> No
 def test_times_never_run_backwards_and_coalesced_counts_the_shared_ones(cuts: set[int]) -> None:
     edges = [0, *sorted(cuts), len(WHOLE)]
     answer = read_answer(
-        (float(at), WHOLE[low:high]) for at, (low, high) in enumerate(zip(edges, edges[1:], strict=False))
+        (float(at), WHOLE[low:high]) for at, (low, high) in enumerate(itertools.pairwise(edges))
     )
     assert answer.token_times == sorted(answer.token_times)
     assert answer.coalesced == len(answer.token_times) - len(set(answer.token_times))
