@@ -4,7 +4,7 @@ from deploykit.caveat import Caveat, Weight
 from deploykit.planning.candidates import Candidate, is_native, max_context, total_gpu_gb
 from deploykit.planning.choosing import Chosen
 from deploykit.planning.limits import traffic_of
-from deploykit.planning.plan import Plan
+from deploykit.planning.plan import Parallelism, Plan
 from deploykit.planning.request import PlanRequest
 
 TIGHT_GIB = 8.0
@@ -68,14 +68,18 @@ def _memory_doubts(request: PlanRequest, candidate: Candidate, chosen: Chosen) -
             )
         )
     if layout.nodes_per_engine > 1:
-        doubts.append(
-            _doubt(
-                "multi-node",
-                f"one engine over {layout.nodes_per_engine} nodes, by arithmetic: the network between them is not in "
-                "the facts",
-            )
-        )
+        doubts.append(_several_nodes(request, layout))
     return doubts
+
+
+def _several_nodes(request: PlanRequest, layout: Parallelism) -> Caveat:
+    across = f"one engine over {layout.nodes_per_engine} nodes, by arithmetic"
+    linked = request.node.scale_up_domain or 0
+    if linked >= layout.gpus_per_engine:
+        return _doubt(
+            "multi-node", f"{across}: NVLink joins their GPUs if they stand in one rack, which nobody checked"
+        )
+    return _doubt("multi-node", f"{across}: the network between them is not in the facts")
 
 
 def _traffic_doubts(request: PlanRequest, candidate: Candidate, chosen: Chosen) -> list[Caveat]:
