@@ -1,0 +1,178 @@
+#!/usr/bin/python
+"""Look at the engine processes of this host: state, health, and the last lines of their logs; wait a little if asked."""
+
+DOCUMENTATION = r"""
+module: deploykit_engine
+short_description: What the engine processes are doing
+options:
+  supervision: {type: str, required: true, choices: [supervisord, systemd]}
+  root: {type: path, required: true}
+  socket: {type: path, required: true}
+  instances: {type: list, elements: dict, required: true}
+  wait_s: {type: float, default: 0, description: Wait this long for all to be ready, and fail if one has died.}
+  pids: {type: dict, default: {}, description: The processes that were started; another one means that it died.}
+  lines: {type: int, default: 0, description: How many lines of the logs to return.}
+  key: {type: str}
+"""
+
+import http.client
+import json
+import os
+import subprocess
+import xmlrpc.client
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.deploykit_host import process, request, tail, wait_until
+from ansible.module_utils.deploykit_supervisord import Supervisord
+
+UNIT = "deploykit-{0}.service"
+STATES = {
+    "RUNNING": "running", "STARTING": "running", "STOPPING": "stopping", "STOPPED": "stopped",
+    "BACKOFF": "failed", "FATAL": "failed", "EXITED": "failed", "UNKNOWN": "failed",
+    "active": "running", "activating": "running", "deactivating": "stopping", "inactive": "stopped", "failed": "failed",
+}  # fmt: skip
+
+
+def by_supervisord(params):
+    """Return (state, pid, how it ended) of each program supervisord knows."""
+    folder = os.path.join(params["root"], "supervisor")
+    supervisord = Supervisord(
+        os.path.join(folder, "supervisord.conf"), params["socket"], os.path.join(folder, "supervisord.pid")
+    )
+    try:
+        known = supervisord.programs()
+    except (OSError, xmlrpc.client.Error, http.client.HTTPException):
+        return {}
+    return {
+        name: (STATES.get(info["statename"], "failed"), info["pid"], info["spawnerr"] or _ended(info["exitstatus"]))
+        for name, info in known.items()
+    }
+
+
+def by_systemd(params):
+    """Return (state, pid, how it ended) of each unit."""
+    found = {}
+    for instance in params["instances"]:
+        unit = UNIT.format(instance["name"])
+        wanted = "--property=ActiveState,SubState,MainPID,ExecMainStatus,LoadState"
+        command = ["systemctl", "show", wanted, unit]
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=30, check=False)
+        shown = dict(line.split("=", 1) for line in done.stdout.decode().splitlines() if "=" in line)
+        if shown.get("LoadState") == "loaded":
+            state = STATES.get(shown["ActiveState"], "failed")
+            state = "failed" if shown["SubState"] == "auto-restart" else state
+            found[instance["name"]] = (state, int(shown["MainPID"]), _ended(int(shown["ExecMainStatus"])))
+    return found
+
+
+def _ended(status):
+    return "exit status {0}".format(status)
+
+
+def log_of(params, name, lines):
+    """Return the last lines of an instance's log."""
+    if params["supervision"] == "supervisord":
+        return tail(os.path.join(params["root"], "logs", name + ".log"), lines)
+    command = ["journalctl", "--unit", UNIT.format(name), "--lines", str(lines), "--no-pager", "--output", "cat"]
+    return subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=False).stdout.decode().splitlines()
+
+
+def look(params):
+    """Return one entry per instance of this host."""
+    known = by_supervisord(params) if params["supervision"] == "supervisord" else by_systemd(params)
+    return [_entry(params, instance, known.get(instance["name"])) for instance in params["instances"]]
+
+
+def _entry(params, instance, known):
+    state, pid, ended = known or ("stopped", 0, "it is not known to {0}".format(params["supervision"]))
+    found = process(pid) if pid else None
+    entry = {
+        "name": instance["name"], "port": instance["port"], "state": state, "pid": pid or None, "ended": ended,
+        "uptime": None if found is None else round(found["uptime_s"]),
+        "health": None, "release": None, "model": None,
+    }  # fmt: skip
+    if found is None:
+        entry["ended"] = ended
+        return entry
+    entry["release"] = os.path.basename(found["cwd"]) or None
+    if instance["headless"]:
+        entry["health"] = "headless"
+        return entry
+    status, _ = request(instance["port"], "/health", timeout=3)
+    entry["health"] = "ok" if status == 200 else "HTTP {0}".format(status) if status else "does not answer"
+    if status == 200:
+        entry["model"] = _model(instance["port"], params["key"])
+    return entry
+
+
+def _model(port, key):
+    status, text = request(port, "/v1/models", key=key, timeout=3)
+    try:
+        return json.loads(text)["data"][0]["id"] if status == 200 else None
+    except (ValueError, LookupError):
+        return None
+
+
+def died(entries, pids):
+    """Return the entries that have died: not up, or up again as another process."""
+    return [
+        entry
+        for entry in entries
+        if entry["state"] not in ("running", "stopping") or entry["pid"] != pids.get(entry["name"], entry["pid"])
+    ]
+
+
+def is_ready(entry):
+    """Return whether an instance is up: a headless one has no HTTP to ask."""
+    return entry["state"] == "running" and entry["health"] in ("ok", "headless")
+
+
+def main():
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            "supervision": {"type": "str", "required": True, "choices": ["supervisord", "systemd"]},
+            "root": {"type": "path", "required": True},
+            "socket": {"type": "path", "required": True},
+            "instances": {"type": "list", "elements": "dict", "required": True},
+            "wait_s": {"type": "float", "default": 0},
+            "pids": {"type": "dict", "default": {}},
+            "lines": {"type": "int", "default": 0},
+            "key": {"type": "str", "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    if not params["wait_s"]:
+        entries = look(params)
+        if params["lines"]:
+            for entry in entries:
+                entry["log"] = log_of(params, entry["name"], params["lines"])
+        module.exit_json(changed=False, deploykit_result={"instances": entries})
+    entries = []
+
+    def settled():
+        entries[:] = look(params)
+        return bool(died(entries, params["pids"])) or all(is_ready(entry) for entry in entries)
+
+    wait_until(settled, params["wait_s"], pause=0.3)
+    dead = died(entries, params["pids"])
+    if dead:
+        first = dead[0]
+        module.fail_json(
+            msg="{0} died while it was starting ({1})".format(first["name"], first["ended"]),
+            dead=[entry["name"] for entry in dead],
+            ready=False,
+            log=log_of(params, first["name"], 40),
+        )
+    waiting = [entry for entry in entries if not is_ready(entry)]
+    message = "; ".join(
+        "{0} is starting, {1} s: {2}".format(e["name"], e["uptime"], " ".join(log_of(params, e["name"], 1))[:160])
+        for e in waiting
+    )
+    log = log_of(params, waiting[0]["name"], 40) if waiting else []
+    module.exit_json(changed=False, ready=not waiting, dead=[], msg=message, log=log)
+
+
+if __name__ == "__main__":
+    main()
