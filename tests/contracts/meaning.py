@@ -1,0 +1,37 @@
+"""What a config file means, and where vLLM's parser understood something else. Pure, so it is tested without vLLM."""
+
+import json
+from typing import Any
+
+
+def misunderstood(meant: dict[str, Any], parsed: dict[str, Any]) -> list[str]:
+    """Return one sentence per setting that did not arrive as meant; `no-x: true` means that `x` is off."""
+    if "refused" in parsed:
+        return [f"the parser refused the file: {parsed['refused'].strip()}"]
+    namespace = parsed["namespace"]
+    found = []
+    for key, value in meant.items():
+        dest, wanted = key.replace("-", "_"), value
+        if dest not in namespace and dest.startswith("no_") and value is True:
+            dest, wanted = dest.removeprefix("no_"), False
+        if dest not in namespace:
+            found.append(f"`{key}`: there is no such setting in the parsed arguments")
+        elif not agrees(wanted, namespace[dest]):
+            found.append(f"`{key}`: meant {wanted!r}, understood {namespace[dest]!r}")
+    return found
+
+
+def agrees(meant: Any, got: Any) -> bool:
+    """Whether a parsed value is what was meant; of a mapping, the keys that were given must agree."""
+    if isinstance(meant, dict):
+        return isinstance(got, dict) and all(key in got and agrees(value, got[key]) for key, value in meant.items())
+    if isinstance(meant, list):
+        return isinstance(got, list) and len(meant) == len(got) and all(map(agrees, meant, got))
+    if isinstance(meant, str) and isinstance(got, list | dict):
+        try:
+            return agrees(json.loads(meant), got)
+        except json.JSONDecodeError:
+            return got == [meant]
+    if isinstance(meant, bool) or isinstance(got, bool):
+        return meant is got
+    return bool(meant == got)
