@@ -92,8 +92,8 @@ def _entry(params, instance, known):
         "health": None, "release": None, "model": None,
     }  # fmt: skip
     if found is None:
-        entry["ended"] = ended
         return entry
+    entry["ended"] = None
     entry["release"] = os.path.basename(found["cwd"]) or None
     if instance["headless"]:
         entry["health"] = "headless"

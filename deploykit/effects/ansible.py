@@ -1,0 +1,264 @@
+"""Runs playbooks through ansible-runner: progress as events, failures as values, secrets without a trace."""
+
+import contextlib
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from deploykit.deploying.deployment import TaskFailure
+from deploykit.effects.ansible_events import EventLog, tasks_by_host
+from deploykit.effects.ansible_room import clean_environment, interrupts, json_file, private_folder
+from deploykit.effects.processes import end_marked
+from deploykit.errors import DeploymentError, Interrupted
+from deploykit.workflows.ports import PlaybookResult, TaskEvent
+
+MARK = "_DEPLOYKIT_RUN"
+"""Variable in the environment of all that a run starts, by which it is found again."""
+
+Status = Literal["successful", "failed", "canceled", "timeout"]
+
+JOB_TIMEOUT_S = 8 * 3600
+CONNECT_S = 5.0
+
+
+class AnsibleRunner:
+    """Runs the playbooks of a folder.
+
+    Args:
+        playbooks_dir: the folder with the playbooks and their `ansible.cfg`.
+        job_timeout_s: a run that takes longer is ended.
+        cancelled: asked about once a second; true ends the run as Ctrl-C does.
+
+    """
+
+    def __init__(
+        self,
+        playbooks_dir: Path,
+        *,
+        job_timeout_s: int = JOB_TIMEOUT_S,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self._playbooks = playbooks_dir.absolute()
+        self._job_timeout_s = job_timeout_s
+        self._cancelled = cancelled or (lambda: False)
+
+    def run(
+        self,
+        playbook: str,
+        *,
+        inventory: Path,
+        variables: Mapping[str, object],
+        secrets: Mapping[str, str],
+        log_dir: Path,
+        on_event: Callable[[TaskEvent], None],
+        check: bool = False,
+    ) -> PlaybookResult:
+        """Run a playbook to its end.
+
+        Raises:
+            DeploymentError: Ansible itself cannot run; a failed task is no exception but part of the result.
+            Interrupted: Ctrl-C or `cancelled`; nothing that the run started on this machine is left.
+
+        """
+        log_dir.mkdir(parents=True, exist_ok=True)
+        log = log_dir / "ansible.log"
+        with private_folder() as private, clean_environment(secrets), log.open("a", encoding="utf-8") as written:
+            files = [json_file(private / "vars.json", variables)]
+            if secrets:
+                files.append(json_file(private / "secrets.json", {"deploykit_secrets": dict(secrets)}))
+            arguments = [*_extra(files), *(["--check"] if check else [])]
+            with self._listing(playbook, inventory, private / "vars.json") as listing:
+                events = EventLog(on_event, listing.count)
+
+                def handle(event: dict[str, Any]) -> None:
+                    if event.get("stdout"):
+                        written.write(event["stdout"] + "\n")
+                        written.flush()
+                    events.take(event)
+                    if events.begun:  # Ansible has read it
+                        (private / "secrets.json").unlink(missing_ok=True)
+
+                status, rc = self._play(playbook, inventory, arguments, private, handle)
+        if status == "canceled":
+            raise Interrupted("interrupted: the playbook was stopped", hint="`deploykit up` goes on from there")
+        if rc == 127:
+            raise DeploymentError(
+                f"ansible-playbook does not run: it is not in {_programs()}",
+                hint="install deploykit again; it brings Ansible along",
+            )
+        if status == "failed" and not events.failures:
+            raise DeploymentError(
+                f"Ansible could not run {playbook}",
+                detail="\n".join(log.read_text(encoding="utf-8").splitlines()[-15:]),
+                hint=f"the whole log is {log}",
+            )
+        failures = tuple(
+            self._explained(f, events.addresses, inventory) if f.unreachable else f for f in events.failures
+        )
+        return PlaybookResult(status=status, hosts=events.outcomes(), failures=failures, facts=events.facts)
+
+    def list_tasks(
+        self, playbook: str, *, inventory: Path, variables: Mapping[str, object]
+    ) -> dict[str, tuple[str, ...]]:
+        """Return the tasks that would run, per host, as `role : task`. Connects to nothing."""
+        with private_folder() as private, clean_environment({}):
+            arguments = _extra([json_file(private / "vars.json", variables)])
+            try:
+                done = subprocess.run(  # noqa: S603 - our own environment's program, arguments are no shell text
+                    self._list_command(playbook, inventory, arguments),
+                    env=os.environ | self._environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                    timeout=120, check=False,
+                )  # fmt: skip
+            except OSError as error:
+                raise DeploymentError(
+                    f"ansible-playbook does not run: {error.strerror}", hint="install deploykit again"
+                ) from None
+        if done.returncode != 0:
+            raise DeploymentError(f"Ansible cannot read {playbook}", detail="\n".join(done.stderr.splitlines()[-15:]))
+        return tasks_by_host(done.stdout)
+
+    def _play(
+        self,
+        playbook: str,
+        inventory: Path,
+        arguments: list[str],
+        private: Path,
+        handle: Callable[[dict[str, Any]], None],
+    ) -> tuple[Status, int]:
+        """Run ansible-runner; when this returns or raises early, all that it started on this machine has ended."""
+        import ansible_runner
+
+        mark = uuid.uuid4().hex
+        raised: list[BaseException] = []
+        status: Status = "canceled"
+
+        def guarded(event: dict[str, Any]) -> bool:
+            try:
+                handle(event)
+            except BaseException as error:
+                raised.append(error)
+            return False  # keep no file of the event
+
+        with interrupts() as interrupted:
+            try:
+                runner = ansible_runner.run(
+                    private_data_dir=str(private),
+                    playbook=str(self._playbooks / playbook),
+                    inventory=str(inventory.absolute()),
+                    cmdline=shlex.join(arguments),
+                    envvars=self._environment() | {MARK: mark},
+                    settings={
+                        "job_timeout": self._job_timeout_s,
+                        "pexpect_timeout": 1,
+                        "suppress_ansible_output": True,
+                    },
+                    suppress_env_files=True,
+                    quiet=True,
+                    event_handler=guarded,
+                    cancel_callback=lambda: bool(raised or interrupted or self._cancelled()),
+                )
+                status = runner.status
+                rc = int(runner.rc or 0)
+            except KeyboardInterrupt:  # a handler that was there before ours, on another signal
+                rc = 254
+            finally:
+                if status not in ("successful", "failed"):
+                    end_marked(MARK, mark)
+        if raised:
+            raise raised[0]
+        return status, rc
+
+    def _environment(self) -> dict[str, str]:
+        path = os.pathsep.join([str(_programs()), os.environ.get("PATH", os.defpath)])
+        return {"ANSIBLE_CONFIG": str(self._playbooks / "ansible.cfg"), "PATH": path, "PYTHONUTF8": "1"}
+
+    def _list_command(self, playbook: str, inventory: Path, arguments: list[str]) -> list[str]:
+        program = str(_programs() / "ansible-playbook")
+        return [
+            program, "-i", str(inventory.absolute()), *arguments,
+            "--list-hosts", "--list-tasks", str(self._playbooks / playbook),
+        ]  # fmt: skip
+
+    @contextlib.contextmanager
+    def _listing(self, playbook: str, inventory: Path, variables: Path) -> Iterator["_Listing"]:
+        command = self._list_command(playbook, inventory, _extra([variables]))
+        listing = _Listing(command, os.environ | self._environment())
+        try:
+            yield listing
+        finally:
+            listing.close()
+
+    def _explained(self, failure: TaskFailure, addresses: Mapping[str, str], inventory: Path) -> TaskFailure:
+        """Say what a TCP connection finds: Ansible's own words about a dead host mislead."""
+        host = failure.host
+        variables = self._host_variables(host, inventory)
+        address = str(variables.get("ansible_host") or addresses.get(host) or host)
+        port = int(variables.get("ansible_port") or 22)
+        try:
+            socket.create_connection((address, port), CONNECT_S).close()
+        except OSError as error:
+            why = (
+                f"timed out after {CONNECT_S:g} s"
+                if isinstance(error, TimeoutError)
+                else (error.strerror or str(error))
+            )
+            message = (
+                f"{host} does not answer on {address}:{port} ({why}). Check the address, the host and the firewall."
+            )
+            return failure.model_copy(update={"message": message})
+        message = f"{host} answers on {address}:{port}, but SSH does not get in: {failure.message}"
+        return failure.model_copy(update={"message": message})
+
+    def _host_variables(self, host: str, inventory: Path) -> dict[str, Any]:
+        command = [str(_programs() / "ansible-inventory"), "-i", str(inventory.absolute()), "--host", host]
+        done = subprocess.run(  # noqa: S603 - our own environment's program, arguments are no shell text
+            command, env=os.environ | self._environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        found = json.loads(done.stdout) if done.returncode == 0 else {}
+        return found if isinstance(found, dict) else {}
+
+
+class _Listing:
+    """Counts the tasks of a playbook while it starts; the count comes when it is ready."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        with contextlib.suppress(OSError):  # the run itself will say that Ansible is missing
+            self._process = subprocess.Popen(  # noqa: S603 - our own environment's program
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True,
+            )  # fmt: skip
+        self._count: int | None = None
+
+    def count(self) -> int | None:
+        """Return how many tasks there are, or None while that is not known."""
+        if self._count is None and self._process and self._process.poll() == 0 and self._process.stdout:
+            found = tasks_by_host(self._process.stdout.read())
+            self._count = max(map(len, found.values()), default=0)
+        return self._count
+
+    def close(self) -> None:
+        """End the counting."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+
+def _programs() -> Path:
+    return Path(sys.executable).parent
+
+
+def _extra(files: list[Path]) -> list[str]:
+    return [part for file in files for part in ("-e", f"@{file}")]

@@ -1,0 +1,74 @@
+"""The room a playbook runs in: a folder of its own, an environment without secrets, and signals that wait."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+_SECRET_WORDS = ("TOKEN", "API_KEY", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
+
+
+def json_file(path: Path, content: Mapping[str, object]) -> Path:
+    """Write a file that only we can read, and return its path."""
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+        json.dump(content, file)
+    return path
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """Make a folder for one run that only we can enter, in memory where there is such a place; then remove it."""
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
+    parent = str(memory) if memory.is_dir() and os.access(memory, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="deploykit-run-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def clean_environment(secrets: Mapping[str, str]) -> Iterator[None]:
+    """Take secrets and the operator's Ansible settings out of the environment for a while: a run's children inherit it."""
+    values = set(secrets.values())
+    taken = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("ANSIBLE_") or value in values or _looks_secret(name)
+    }
+    for name in taken:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
+
+
+def _looks_secret(name: str) -> bool:
+    # uv and pip need theirs to get at a private index.
+    return not name.startswith(("UV_", "PIP_")) and any(word in name.upper() for word in _SECRET_WORDS)
+
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM for a while instead of being broken off by them: the run ends tidily first."""
+    received: list[int] = []
+
+    def collect(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+
+    before: dict[signal.Signals, Any] = {}
+    with contextlib.suppress(ValueError):  # not the main thread: signals are not ours
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, collect)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
