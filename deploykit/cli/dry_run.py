@@ -53,7 +53,7 @@ def show(context: "Context", planned: "Planned", intent: "Intent", *, as_json: b
     table(
         ("rate", "provider", "kind", "per hour", "per month", "as of"),
         [
-            (c.rate, c.provider, c.kind, show_usd(c.usd_per_hour), show_usd(c.usd_per_hour * HOURS_PER_MONTH), c.as_of) for c in costs
+            (c.rate, c.provider, c.kind, show_usd(c.usd_per_hour * c.nodes), show_usd(c.usd_per_hour * c.nodes * HOURS_PER_MONTH), c.as_of) for c in costs
         ] or [("unknown", "", "", "unknown", "unknown", "")],
         right=("per hour", "per month"),
     )  # fmt: skip

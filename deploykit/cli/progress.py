@@ -2,12 +2,11 @@
 
 import sys
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from deploykit.cli.console import say
 from deploykit.workflows.ports import Progress as LoadProgress
-from deploykit.workflows.ports import Reporter, TaskEvent
+from deploykit.workflows.ports import TaskEvent
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -15,14 +14,7 @@ if TYPE_CHECKING:
 SHOWN = {"changed": "changed", "failed": "FAILED", "unreachable": "UNREACHABLE", "retry": "waiting"}
 
 
-class LiveReporter(Reporter, Protocol):
-    """A reporter that is used as a context."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
-
-
-def reporter() -> LiveReporter:
+def reporter() -> "TerminalReporter | PlainReporter":
     """Return the reporter for this terminal, or for no terminal."""
     return TerminalReporter() if sys.stderr.isatty() else PlainReporter()
 
@@ -94,9 +86,7 @@ class TerminalReporter:
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._progress:
             self._progress.stop()
 

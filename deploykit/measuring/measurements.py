@@ -118,8 +118,8 @@ class Measurements(Value):
 class HourlyCost(Value):
     """What the hardware cost while it was measured."""
 
-    usd_per_hour: Decimal
-    nodes: int
+    usd_per_hour: Decimal = Field(description="Of one node.")
+    nodes: int = Field(description="How many nodes were paid.")
     rate: str
     provider: str
     kind: str

@@ -21,7 +21,7 @@ def hourly_costs(node: Node, cost: CostIntent, *, nodes: int, now: dt.datetime) 
     """
     if cost.usd_per_node_hour is not None:
         own = HourlyCost(
-            usd_per_hour=cost.usd_per_node_hour * nodes, nodes=nodes, rate="yours", provider="you", kind="stated",
+            usd_per_hour=cost.usd_per_node_hour, nodes=nodes, rate="yours", provider="you", kind="stated",
             source="cost.usd_per_node_hour", as_of=now.date(),
         )  # fmt: skip
         return (own,)
@@ -64,6 +64,6 @@ def _median_first(rates: tuple[NodeRate, ...]) -> tuple[NodeRate, ...]:
 
 def _hourly(rate: NodeRate, usd_per_node_hour: Decimal, nodes: int) -> HourlyCost:
     return HourlyCost(
-        usd_per_hour=usd_per_node_hour * nodes, nodes=nodes, rate=rate.name, provider=rate.provider, kind=rate.kind,
+        usd_per_hour=usd_per_node_hour, nodes=nodes, rate=rate.name, provider=rate.provider, kind=rate.kind,
         source=rate.source, as_of=rate.as_of,
     )  # fmt: skip

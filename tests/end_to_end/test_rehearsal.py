@@ -1,0 +1,169 @@
+"""The main job on real parts: real Ansible, real vLLM on CPU, real locust. In the order a user would go."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.rehearsal
+
+KEY = "sk-rehearsal-4711-not-in-any-file"
+
+
+@pytest.fixture(scope="module")
+def arrived(user):
+    """The first `up`, with an API key, from an empty home."""
+    user.extra["DEPLOYKIT_API_KEY"] = KEY
+    return user.json("up")
+
+
+def test_up_measures_dollars_next_to_the_api(arrived, user):
+    report = arrived["report"]
+    assert arrived["changed"]
+    assert arrived["measured_now"]
+    run = user.work / arrived["run"]
+    for name in ("plan.json", "bundle/manifest.json", "deployment.json", "samples.jsonl", "measurements.json", "comparison.json",
+                 "report.json", "report.md", "report.html"):  # fmt: skip
+        assert (run / name).stat().st_size > 0, name
+    first = next(line for line in (run / "report.md").read_text().splitlines() if line and not line.startswith("<!--"))
+    assert "stand-in" in first
+    assert "price" in first
+    assert report["headline"]
+    assert "<script" not in (run / "report.html").read_text()
+
+
+def test_the_real_engine_served_and_its_counters_agree(arrived, user):
+    run = user.work / arrived["run"]
+    deployment = json.loads((run / "deployment.json").read_text())
+    assert deployment["engine_version"] == "0.32.0"
+    measured = json.loads((run / "measurements.json").read_text())
+    assert measured["verdict"] in {"VALID", "UNCLEAR"}
+    assert measured["reconciliation"]["engine"] is not None
+    assert measured["reconciliation"]["difference"] <= 0.005
+    samples = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+    done = [s for s in samples if s["outcome"] == "ok"]
+    assert len(done) > 20
+    assert all(s["intended_s"] <= s["sent_s"] <= s["first_token_s"] <= s["last_token_s"] for s in done)
+    assert all(s["output_tokens"] == s["wanted_output_tokens"] for s in done), "ignore_eos gives exact lengths"
+    assert any(s["cached_tokens"] for s in done), "the shared prefix must be found in the cache"
+
+
+def test_the_plan_foresaw_the_kv_cache(arrived, user):
+    run = user.work / arrived["run"]
+    planned = json.loads((run / "plan.json").read_text())["memory"]["kv_tokens"]
+    actual = json.loads((run / "deployment.json").read_text())["memory"]["kv_cache_tokens"]
+    assert actual is not None
+    assert abs(planned - actual) / actual < 0.05, f"planned {planned:,}, the engine has {actual:,}"
+
+
+def test_only_callers_with_the_key_are_served(arrived, user):
+    url = arrived["endpoint"] + "/v1/models"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(url, timeout=10)
+    assert refused.value.code == 401
+    refused.value.close()
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {KEY}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+
+
+def test_the_key_is_in_no_artifact_and_no_process_list(arrived, user):
+    for folder in (user.work, user.home):
+        for file in folder.rglob("*"):
+            if file.is_symlink() or not file.is_file() or "site-packages" in file.parts:
+                continue
+            if KEY.encode() in file.read_bytes():
+                assert stat.S_IMODE(file.stat().st_mode) == 0o600, f"{file} holds the key"
+                assert "secrets" in str(file), f"{file} holds the key"
+    for process in user.processes():
+        assert KEY not in " ".join(process.cmdline())
+
+
+def test_status_and_logs(arrived, user):
+    status = user.json("status")
+    (instance,) = status["instances"]
+    assert instance["state"].lower() in {"running", "active"}
+    assert status["model"] == arrived["report"]["plan"]["model"] if "plan" in arrived["report"] else status["model"]
+    logs = user.run("logs", "--lines", "20")
+    assert logs.returncode == 0
+    assert len(logs.stdout.splitlines()) <= 21
+    assert logs.stdout.strip()
+
+
+def test_a_second_up_changes_nothing_and_measures_nothing(arrived, user):
+    again = user.json("up")
+    assert not again["changed"]
+    assert not again["measured_now"]
+    assert again["run"] == arrived["run"] or Path(again["run"]).name == Path(arrived["run"]).name
+    assert len(list((user.work / "runs").glob("2*"))) == 1
+
+
+def test_a_report_can_be_made_again_from_its_files(arrived, user):
+    before = json.loads((user.work / arrived["run"] / "comparison.json").read_text())
+    made = user.json("report")
+    after = json.loads((user.work / arrived["run"] / "comparison.json").read_text())
+    assert made
+    assert after == before
+
+
+def test_a_port_in_use_is_one_clear_error(arrived, user):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ran = user.run("up", "--port", str(port))
+    assert ran.returncode == 6, ran.stderr
+    assert str(port) in ran.stderr
+    assert str(os.getpid()) in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert user.json("status")["instances"], "the engine that served still serves"
+
+
+def test_an_up_beside_an_up_is_refused_with_the_holder(arrived, user):
+    first = user.start("up", "--again")
+    try:
+        lock = user.home / ".local/share/deploykit/deployments/rehearsal/lock.json"
+        deadline = time.monotonic() + 30
+        while not lock.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        second = user.run("up")
+        assert second.returncode == 9
+        assert str(first.pid) in second.stderr
+    finally:
+        first.send_signal(signal.SIGINT)
+        _out, err = first.communicate(timeout=120)
+    assert first.returncode == 130, err
+
+
+def test_down_leaves_nothing_running(arrived, user):
+    assert user.run("down").returncode == 0
+    assert user.processes() == []
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", user.port))
+
+
+def test_ctrl_c_while_the_engine_starts_leaves_nothing_and_the_next_up_goes_on(arrived, user):
+    started = user.start("up")
+    try:
+        deadline = time.monotonic() + 120
+        while not any("vllm" in " ".join(p.cmdline()) for p in user.processes()):
+            assert started.poll() is None, started.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    finally:
+        started.send_signal(signal.SIGINT)
+        _out, err = started.communicate(timeout=180)
+    assert started.returncode == 130, err
+    assert "Traceback" not in err
+    assert user.processes() == []
+    again = user.json("up")
+    assert again["changed"]
+    assert user.run("down").returncode == 0
