@@ -41,7 +41,8 @@ def compare(
     _check(measurements, hourly, offers)
     priced, usage = measurements.priced, measurements.usage
     when = max(request.at for request in usage).date()
-    bills = [(offer, api_bill(usage, offer)) for offer in offers]
+    priced_offers, unpriced = _with_a_price(offers, min(request.at for request in usage).date())
+    bills = [(offer, api_bill(usage, offer)) for offer in priced_offers]
     tokens = bills[0][1].tokens
     rates = tuple(
         _rate_cost(cost, label, priced, tokens, when) for cost, label in zip(hourly, _labels(hourly), strict=True)
@@ -72,7 +73,10 @@ def compare(
         rates=rates,
         offers=costs,
         pairings=pairings,
-        caveats=doubts.of_measurements(measurements, tokens, rehearsal=rehearsal),
+        caveats=(
+            *doubts.of_measurements(measurements, tokens, rehearsal=rehearsal),
+            *(doubts.of_unpriced(offer, when=when) for offer in unpriced),
+        ),
     )
 
 
@@ -96,6 +100,17 @@ def _check(measurements: Measurements, hourly: tuple[HourlyCost, ...], offers: t
             "there is no API offer to compare with",
             hint="name one with `cost: offers` in deploykit.yaml; `deploykit prices` lists all of them",
         )
+
+
+def _with_a_price(offers: tuple[ApiPrice, ...], day: dt.date) -> tuple[list[ApiPrice], list[ApiPrice]]:
+    """Part the offers that had a price on a day, or before it, from those that start later."""
+    priced = [o for o in offers if any(p.start is None or p.start <= day for p in o.periods)]
+    if not priced:
+        raise ComparisonError(
+            f"no offer has a price for {day}: {', '.join(f'`{offer.name}`' for offer in offers)}",
+            hint="add a period that holds then to the price profile, or compare with another offer",
+        )
+    return priced, [offer for offer in offers if offer not in priced]
 
 
 def _labels(hourly: tuple[HourlyCost, ...]) -> list[str]:

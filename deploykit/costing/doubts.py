@@ -63,6 +63,12 @@ def _of_usage(measurements: Measurements, tokens: KindTokens) -> list[Caveat]:
     return found
 
 
+def of_unpriced(offer: ApiPrice, *, when: dt.date) -> Caveat:
+    """Return the note that an offer is left out because it begins later."""
+    says = f"`{offer.name}` has no price for {when} yet and is left out."
+    return Caveat(code="offer-without-price", weight=Weight.NOTE, says=says)
+
+
 def of_rate(cost: HourlyCost, *, when: dt.date) -> tuple[Caveat, ...]:
     """Return what is doubtful about an hourly rate."""
     found: list[Caveat] = []

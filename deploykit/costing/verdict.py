@@ -37,7 +37,7 @@ def show_ratio(ratio: Decimal | None) -> str:
     """Return a ratio with two significant digits, such as `9.9x`."""
     if ratio is None:
         return "unknown"
-    if ratio >= 10:
+    if ratio >= Decimal("9.95"):
         return f"{ratio:,.0f}x"
     if ratio >= 1:
         return f"{ratio:.1f}x"

@@ -1,12 +1,12 @@
 """Samples of the priced window -> the few points that a latency plot needs, so that a report stays small."""
 
 from collections.abc import Callable, Iterable
-from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field
 
 from deploykit.base import Value
+from deploykit.measuring import window as w
 from deploykit.measuring.measurements import StageMeasurement, ThroughputPoint
 from deploykit.measuring.samples import RequestSample
 
@@ -26,10 +26,11 @@ class Curve(Value):
 
 def curves(samples: Iterable[RequestSample], stage: StageMeasurement) -> tuple[Curve, ...]:
     """Return a curve per latency of the stage's window; a latency without values has none."""
-    inside = [sample for sample in samples if _counts(sample, stage)]
+    window = w.Window(stage.window_start_s, stage.window_end_s)
+    inside = w.succeeded((sample for sample in samples if sample.stage == stage.stage), window)
     made = [_curve(metric, [v for sample in inside for v in values(sample)]) for metric, values in _VALUES.items()]
     # Where the measurement withholds a latency, so does the plot.
-    return tuple(curve for curve in made if curve.count and getattr(stage, curve.metric).count)
+    return tuple(curve for curve in made if curve.count and getattr(stage, curve.metric).max is not None)
 
 
 def thinned(points: tuple[ThroughputPoint, ...], limit: int = TRACE_POINTS) -> tuple[ThroughputPoint, ...]:
@@ -48,32 +49,16 @@ def thinned(points: tuple[ThroughputPoint, ...], limit: int = TRACE_POINTS) -> t
     )
 
 
-def _counts(sample: RequestSample, stage: StageMeasurement) -> bool:
-    if sample.stage != stage.stage or sample.outcome != "ok" or sample.last_token_s is None:
-        return False
-    ended = sample.last_token_s if sample.done_s is None else sample.done_s
-    return stage.window_start_s <= ended <= stage.window_end_s
+def _only(value: float | None) -> list[float]:
+    return [] if value is None else [value]
 
 
-def _ttft(sample: RequestSample) -> list[float]:
-    return [] if sample.first_token_s is None else [sample.first_token_s - sample.intended_s]
-
-
-def _tpot(sample: RequestSample) -> list[float]:
-    if sample.first_token_s is None or sample.last_token_s is None or (sample.output_tokens or 0) < 2:
-        return []
-    return [(sample.last_token_s - sample.first_token_s) / ((sample.output_tokens or 0) - 1)]
-
-
-def _itl(sample: RequestSample) -> list[float]:
-    return [later - earlier for earlier, later in pairwise(sample.token_events_s)]
-
-
-def _e2e(sample: RequestSample) -> list[float]:
-    return [] if sample.last_token_s is None else [sample.last_token_s - sample.intended_s]
-
-
-_VALUES: dict[Metric, Callable[[RequestSample], list[float]]] = {"ttft": _ttft, "tpot": _tpot, "itl": _itl, "e2e": _e2e}
+_VALUES: dict[Metric, Callable[[RequestSample], list[float]]] = {
+    "ttft": lambda sample: _only(w.ttft(sample)),
+    "tpot": lambda sample: _only(w.tpot(sample)),
+    "itl": w.gaps,
+    "e2e": lambda sample: [w.e2e(sample)],
+}
 
 
 def _curve(metric: Metric, values: list[float]) -> Curve:

@@ -46,13 +46,14 @@ def _figures(report: Report) -> tuple[tuple[str, str, str], ...]:
     )
     pairing = comparison.pairing(rate.rate, offer.offer)
     ratio, _, busy = words.against(pairing)[0].partition(", ")
+    ttft, tpot = words.tail(priced.ttft), words.tail(priced.tpot)
     return (
         ("This node", f"{show_usd(rate.usd_per_m)}/M", words.rate_title(rate)),
         ("API, same tokens", f"{show_usd(offer.usd_per_m_same_hits)}/M", words.offer_title(offer)),
         ("Ours over theirs", ratio, f"break-even: {busy or 'unknown'}"),
         ("Output tokens/s", words.number(priced.output_tokens_per_s), priced.describes),
-        ("TTFT p99", words.quantile(priced.ttft, "p99"), f"p50 {words.quantile(priced.ttft, 'p50')}"),
-        ("TPOT p99", words.quantile(priced.tpot, "p99"), f"p50 {words.quantile(priced.tpot, 'p50')}"),
+        (f"TTFT {ttft[0]}", ttft[1], f"p50 {words.quantile(priced.ttft, 'p50')}"),
+        (f"TPOT {tpot[0]}", tpot[1], f"p50 {words.quantile(priced.tpot, 'p50')}"),
     )
 
 

@@ -113,7 +113,7 @@ def _bill_lines(report: Report) -> list[str]:
 def _speed(report: Report) -> str:
     priced = report.measurements.priced
     latencies = ", ".join(
-        f"{title} p50 {words.quantile(getattr(priced, key), 'p50')} p99 {words.quantile(getattr(priced, key), 'p99')}"
+        f"{title} p50 {words.quantile(getattr(priced, key), 'p50')} {' '.join(words.tail(getattr(priced, key)))}"
         for key, (title, _) in words.METRICS.items()
     )
     return (

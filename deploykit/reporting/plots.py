@@ -123,7 +123,7 @@ def _latency(report: Report, curve: Curve) -> Plot:
         says += f"; limit {words.seconds(limit)}"
 
     def paint(figure: "Figure") -> None:
-        from matplotlib.ticker import PercentFormatter
+        from matplotlib.ticker import MaxNLocator, PercentFormatter
 
         axes = figure.add_subplot()
         largest = max(curve.seconds[-1], 1e-9)
@@ -138,7 +138,7 @@ def _latency(report: Report, curve: Curve) -> Plot:
                 f"SLO {words.seconds(limit)}", (limit * factor, 0.04), xytext=(-4, 0), textcoords="offset points",
                 ha="right", color=_LIMIT,
             )  # fmt: skip
-        for name in ("p50", "p99"):
+        for name in ("p50", words.tail(quantiles)[0]):
             value = getattr(quantiles, name)
             if value is not None:
                 share = float(name[1:]) / 100
@@ -151,6 +151,7 @@ def _latency(report: Report, curve: Curve) -> Plot:
         axes.set_ylim(0, 1.03)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+        axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel(unit)
 
     return _draw(curve.metric, f"{short}: share of {_of(curve)} at or below", says, height=2.5, paint=paint)

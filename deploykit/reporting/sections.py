@@ -61,10 +61,7 @@ def latency(report: Report) -> Table:
             f"{stage.good_requests:,} of {stage.requests:,}",
             words.number(stage.output_tokens_per_s),
             words.number(stage.total_tokens_per_s),
-            *(
-                f"{words.quantile(getattr(stage, key), 'p50')} / {words.quantile(getattr(stage, key), 'p99')}"
-                for key in words.METRICS
-            ),
+            *(words.middle_and_tail(getattr(stage, key)) for key in words.METRICS),
             words.slo(stage),
         )
         for stage in measurements.stages
@@ -92,7 +89,7 @@ def _definitions(report: Report) -> Section:
     good = f"TTFT {_limit(limits.ttft_s)}, TPOT {_limit(limits.tpot_s)}, E2E {_limit(limits.e2e_s)}"
     says = [f"{title}: {says}" for title, says in words.METRICS.values()]
     says += [
-        "p50 and p99 are exact, over the requests of the window; `too few` means fewer values than the quantile needs.",
+        "Quantiles are exact, over the requests of the window; `too few` means fewer values than the quantile needs.",
         f"A request is good when it meets every limit: {good}.",
         f"The SLO is met when {words.share(limits.share)} of a stage's requests are good.",
         "The window begins after the warm-up and ends before the drain; tokens are those of the server's usage.",

@@ -19,7 +19,7 @@ def seconds(value: float | None) -> str:
     """Return a duration with three significant digits, in ms below one second."""
     if value is None:
         return "unknown"
-    if abs(value) < 1:
+    if abs(value) < 0.9995:
         return f"{_three(value * 1000)} ms"
     return f"{_three(value)} s"
 
@@ -55,11 +55,29 @@ def moment(value: dt.datetime) -> str:
 
 
 def quantile(quantiles: Quantiles, name: str) -> str:
-    """Return one quantile; without enough values for it, that is said."""
+    """Return one quantile; that there are too few values for it, or that it is withheld, is said."""
     value = getattr(quantiles, name)
-    if value is None:
-        return "too few" if quantiles.count else "unknown"
-    return seconds(value)
+    if value is not None:
+        return seconds(value)
+    if not quantiles.count:
+        return "unknown"
+    return "too few" if quantiles.max is not None else "withheld"
+
+
+def tail(quantiles: Quantiles) -> tuple[str, str]:
+    """Return the highest quantile that there are enough values for, as its name and value; `p99` if there is none."""
+    known = (name for name in ("p99", "p95", "p90") if getattr(quantiles, name) is not None)
+    name = next(known, "p99")
+    return name, quantile(quantiles, name)
+
+
+def middle_and_tail(quantiles: Quantiles) -> str:
+    """Return p50 and p99 in a cell; a lower quantile that stands in for p99 is named."""
+    name, value = tail(quantiles)
+    middle = quantile(quantiles, "p50")
+    if middle == value:
+        return middle
+    return f"{middle} / {value}" if name == "p99" else f"{middle} / {value} ({name})"
 
 
 def slo(stage: StageMeasurement) -> str:

@@ -133,6 +133,12 @@ def test_another_rate_that_turns_the_answer_is_told() -> None:
     assert len(comparison.pairings) == 2
 
 
+def test_many_rates_that_turn_the_answer_are_told_as_a_range() -> None:
+    dear = tuple(make_hourly(usd, rate=f"r{usd}") for usd in ("49", "30", "40"))
+    comparison = run(hourly=(make_hourly("4"), *dear))
+    assert comparison.says.endswith("At 3 other rates, $30.00 to $49.00/h, the API is cheaper.")
+
+
 def test_the_cheapest_offer_of_the_same_model_decides() -> None:
     other = make_offer(make_period(usd("0.01", None, "0.01")), name="toy", serves="toy", comparable=("mixtress",))
     dear = make_offer(make_period(usd("9", None, "9")), name="dear", provider="Dear")
@@ -173,6 +179,15 @@ def test_retired_offers_are_history_unless_asked_for() -> None:
     assert asked.pairing("rentacloud", "old") is not None
     with pytest.raises(ComparisonError, match="every offer to compare with is retired: `old`"):
         run(offers=(retired,))
+
+
+def test_an_offer_that_begins_later_is_left_out_and_told() -> None:
+    later = make_offer(make_period(start=dt.date(2026, 12, 1)), name="later")
+    comparison = run(offers=(later, make_offer()))
+    assert [offer.offer for offer in comparison.offers] == ["acme-mixtress"]
+    assert "offer-without-price" in codes(comparison)
+    with pytest.raises(ComparisonError, match="no offer has a price for 2026-11-23: `later`"):
+        run(offers=(later,))
 
 
 def test_a_missed_slo_takes_the_verdict_away() -> None:
