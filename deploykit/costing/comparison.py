@@ -115,7 +115,7 @@ def _with_a_price(offers: tuple[ApiPrice, ...], day: dt.date) -> tuple[list[ApiP
 
 def _labels(hourly: tuple[HourlyCost, ...]) -> list[str]:
     """Name each rate: provider and kind, and the rate's name where two rates would be called the same."""
-    plain = [f"{cost.provider} {cost.kind}" for cost in hourly]
+    plain = [c.provider if c.kind in c.provider.split() else f"{c.provider} {c.kind}" for c in hourly]
     seen = Counter(plain)
     return [name if seen[name] == 1 else f"{name} ({cost.rate})" for name, cost in zip(plain, hourly, strict=True)]
 

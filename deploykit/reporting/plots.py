@@ -145,7 +145,7 @@ def _latency(report: Report, curve: Curve) -> Plot:
                 axes.plot([value * factor], [share], marker="o", markersize=4, color=_FIRST)
                 near = value > 0.6 * axes.get_xlim()[1] / factor
                 axes.annotate(
-                    f"{name} {words.seconds(value)}", (value * factor, share), xytext=(-7 if near else 7, -11),
+                    f"{name} {words.seconds(value)}", (value * factor, share), xytext=(-7 if near else 7, -20 if near else -11),
                     textcoords="offset points", ha="right" if near else "left",
                 )  # fmt: skip
         axes.set_ylim(0, 1.03)

@@ -4,7 +4,7 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploykit.catalog.price import ContextTier, UsdPerMillion
@@ -160,6 +160,7 @@ def test_node_hours() -> None:
     assert (bill.usd_per_hour, bill.usd) == (36, 1)
 
 
+@settings(deadline=None)  # the machine may be busy with other tests
 @given(usages, usages, prices)
 def test_bills_add_up(one: tuple, other: tuple, list_price: UsdPerMillion) -> None:
     offer = make_offer(make_period(list_price))
@@ -168,6 +169,7 @@ def test_bills_add_up(one: tuple, other: tuple, list_price: UsdPerMillion) -> No
     assert both.no_hits == first.no_hits.plus(second.no_hits)
 
 
+@settings(deadline=None)  # the machine may be busy with other tests
 @given(usages, prices, st.integers(1, 50))
 def test_a_bill_is_scale_free_in_currency(usage: tuple, list_price: UsdPerMillion, scale: int) -> None:
     scaled = UsdPerMillion(
@@ -182,6 +184,7 @@ def test_a_bill_is_scale_free_in_currency(usage: tuple, list_price: UsdPerMillio
     assert larger.same_hits.total == plain.same_hits.total * scale
 
 
+@settings(deadline=None)  # the machine may be busy with other tests
 @given(usages, prices)
 def test_hits_never_cost_more_where_cached_input_is_cheaper(usage: tuple, list_price: UsdPerMillion) -> None:
     cheaper = list_price.cached_input is None or list_price.cached_input <= list_price.input
@@ -189,6 +192,7 @@ def test_hits_never_cost_more_where_cached_input_is_cheaper(usage: tuple, list_p
     assert (bill.same_hits.total <= bill.no_hits.total) or not cheaper
 
 
+@settings(deadline=None)  # the machine may be busy with other tests
 @given(usages)
 def test_every_request_is_priced_by_exactly_one_list(usage: tuple) -> None:
     for offer in (TIERED, PEAKED):
@@ -197,6 +201,7 @@ def test_every_request_is_priced_by_exactly_one_list(usage: tuple) -> None:
         assert bill.tokens.total == sum(u.input_tokens + u.output_tokens for u in usage)
 
 
+@settings(deadline=None)  # the machine may be busy with other tests
 @given(moments, st.integers(0, 1_000_000))
 def test_a_list_is_peak_exactly_inside_a_window(at: dt.datetime, input_tokens: int) -> None:
     utc = at.astimezone(dt.UTC)

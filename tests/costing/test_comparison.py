@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploykit.caveat import Weight
@@ -73,6 +73,7 @@ def test_equivalent_prices_by_hand() -> None:
     assert total.quantize(Decimal("1e-20")) == 16
 
 
+@settings(deadline=None)  # the machine may be busy with other tests
 @given(
     st.lists(
         st.builds(make_request, st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 10**5)),
@@ -96,9 +97,11 @@ def test_equivalent_prices_add_up_to_the_nodes_cost(usage: tuple, prices: tuple,
     assert abs(total - ours) <= ours * Decimal("1e-25")
 
 
+@settings(deadline=None)  # the machine may be busy with other tests
 @given(st.integers(1, 40), st.integers(1, 20))
 def test_the_ratio_is_linear_in_the_rate_and_in_nodes(rate: int, nodes: int) -> None:
-    one, many = run(hourly=(make_hourly("1"),)), run(hourly=(make_hourly(str(rate), nodes=nodes),))
+    few = make_measurements((make_request(),) * 3)
+    one, many = run(few, (make_hourly("1"),)), run(few, (make_hourly(str(rate), nodes=nodes),))
     assert many.rates[0].usd_per_hour == rate * nodes
     assert abs(many.pairings[0].ratio - one.pairings[0].ratio * rate * nodes) < Decimal("1e-20")
 
@@ -260,6 +263,8 @@ def test_an_api_that_is_free_is_cheaper_and_has_no_ratio() -> None:
 def test_rates_of_one_provider_and_kind_are_told_apart_by_name() -> None:
     rates = (make_hourly(rate="a"), make_hourly(rate="b"), make_hourly(rate="c", provider="Other"))
     labels = [rate.label for rate in run(hourly=rates).rates]
+    (owned,) = run(hourly=(make_hourly(provider="owned by a lab", kind="owned"),)).rates
+    assert owned.label == "owned by a lab"
     assert labels == ["Rentacloud on-demand (a)", "Rentacloud on-demand (b)", "Other on-demand"]
 
 

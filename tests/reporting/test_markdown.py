@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploykit.caveat import Caveat, Weight
@@ -67,6 +67,7 @@ def test_text_of_a_server_neither_links_nor_mentions_nor_breaks_out() -> None:
     assert "<code>503 &#60;b&#62;no &#64;everyone" in line
 
 
+@settings(deadline=None)  # the machine may be busy with other tests
 @given(st.text())
 def test_no_text_leaves_its_cell(text: str) -> None:
     row = table(Table(header=("a",), rows=((text,), (code(text),)), align="l"))
