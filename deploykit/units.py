@@ -30,5 +30,6 @@ def show_usd(amount: Decimal | None, *, digits: int = 2) -> str:
         return "unknown"
     if amount == 0:
         return "$0.00"
-    places = max(2, digits - 1 - amount.adjusted())
+    rounded = Decimal(f"{amount:.{digits - 1}e}")  # before the places are chosen: 0.0996 is $0.10, not $0.100
+    places = max(2, digits - 1 - rounded.adjusted())
     return f"${amount:,.{places}f}"

@@ -10,7 +10,9 @@ from deploykit.errors import ComparisonError
 from deploykit.intent import CostIntent
 from deploykit.measuring.measurements import HourlyCost
 
-SHOWN_RATES = 5
+SHOWN_RATES = 6
+FRESH = dt.timedelta(days=120)
+"""A rate read longer ago is not the headline while there is a newer one."""
 
 
 def hourly_costs(node: Node, cost: CostIntent, *, nodes: int, now: dt.datetime) -> tuple[HourlyCost, ...]:
@@ -25,9 +27,9 @@ def hourly_costs(node: Node, cost: CostIntent, *, nodes: int, now: dt.datetime) 
             source="cost.usd_per_node_hour", as_of=now.date(),
         )  # fmt: skip
         return (own,)
-    rates = _named(node, cost.rates) if cost.rates else _median_first(node.current_rates(now.date()))
+    rates = _named(node, cost.rates) if cost.rates else _median_first(node, now.date())
     priced = [(rate, node.usd_per_hour(rate)) for rate in rates]
-    return tuple(_hourly(rate, usd, nodes) for rate, usd in priced if usd is not None)[:SHOWN_RATES]
+    return tuple(_hourly(rate, usd, nodes) for rate, usd in priced if usd is not None)
 
 
 def offers(catalog: Catalog, model: str, cost: CostIntent) -> tuple[ApiPrice, ...]:
@@ -52,14 +54,22 @@ def _named(node: Node, names: tuple[str, ...]) -> tuple[NodeRate, ...]:
     return tuple(known[name] for name in names)
 
 
-def _median_first(rates: tuple[NodeRate, ...]) -> tuple[NodeRate, ...]:
-    def amount(rate: NodeRate) -> Decimal:
-        return rate.usd_per_gpu_hour if rate.usd_per_gpu_hour is not None else rate.usd_per_node_hour or Decimal(0)
+def _median_first(node: Node, today: dt.date) -> tuple[NodeRate, ...]:
+    priced = [(usd, rate) for rate in node.current_rates(today) if (usd := node.usd_per_hour(rate)) is not None]
+    priced.sort(key=lambda pair: pair[0])
+    on_demand = [rate for _usd, rate in priced if rate.kind == "on-demand"]
+    market = [rate for rate in on_demand if today - rate.as_of <= FRESH] or on_demand or [rate for _usd, rate in priced]
+    if not market:
+        return ()
+    headline = market[len(market) // 2]
+    return (headline, *_spread([rate for _usd, rate in priced if rate is not headline], SHOWN_RATES - 1))
 
-    market = sorted((r for r in rates if r.kind == "on-demand"), key=amount)
-    headline = market[len(market) // 2] if market else (rates[0] if rates else None)
-    rest = sorted((r for r in rates if r is not headline), key=amount)
-    return (headline, *rest) if headline else ()
+
+def _spread(rates: list[NodeRate], count: int) -> list[NodeRate]:
+    """Return so many of the rates, from the cheapest to the dearest in even steps."""
+    if len(rates) <= count:
+        return rates
+    return [rates[round(i * (len(rates) - 1) / (count - 1))] for i in range(count)]
 
 
 def _hourly(rate: NodeRate, usd_per_node_hour: Decimal, nodes: int) -> HourlyCost:

@@ -44,6 +44,7 @@ def make_report(run: RunFolder, loadtest: LoadTestRun, catalog: Catalog, cost: C
         comparison=compared,
         now=world.clock.now(),
         versions=dict(world.versions),
+        not_exercised=_not_exercised(plan, catalog),
     )
     run.write("report.json", made)
     run.write_text("report.md", markdown(made))
@@ -58,3 +59,9 @@ def _compare(plan: Plan, measured: Measurements, catalog: Catalog, cost: CostInt
     return compare(
         measured, hourly, offers(catalog, plan.model, cost), model=plan.model, rehearsal=plan.stand_in is not None
     )
+
+
+def _not_exercised(plan: Plan, catalog: Catalog) -> tuple[str, ...]:
+    """Return what of the real model's road the stand-in does not run; nothing where the model itself is served."""
+    recipe = catalog.standin(plan.stand_in).stand_in if plan.stand_in else None
+    return recipe.not_exercised if recipe else ()

@@ -9,7 +9,9 @@ DEFAULTS = Layer(name="defaults", values={"model": "a", "node": "local", "engine
 
 
 def test_later_layers_win_key_by_key():
-    file = Layer(name="file", values={"model": "b", "slo": {"ttft_s": 2, "tpot_s": 0.1}, "settings": {"max-num-seqs": 8}})
+    file = Layer(
+        name="file", values={"model": "b", "slo": {"ttft_s": 2, "tpot_s": 0.1}, "settings": {"max-num-seqs": 8}}
+    )
     line = Layer(name="line", values={"slo": {"ttft_s": 1}, "settings": {"block-size": 16}})
     resolved = resolve((DEFAULTS, file, line))
     assert resolved.intent.model == "b"
