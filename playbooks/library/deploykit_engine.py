@@ -26,6 +26,7 @@ from ansible.module_utils.deploykit_host import process, request, tail, wait_unt
 from ansible.module_utils.deploykit_supervisord import Supervisord
 
 UNIT = "deploykit-{0}.service"
+START = "deploykit: starting release "
 STATES = {
     "RUNNING": "running", "STARTING": "running", "STOPPING": "stopping", "STOPPED": "stopped",
     "BACKOFF": "failed", "FATAL": "failed", "EXITED": "failed", "UNKNOWN": "failed",
@@ -44,7 +45,11 @@ def by_supervisord(params):
     except (OSError, xmlrpc.client.Error, http.client.HTTPException):
         return {}
     return {
-        name: (STATES.get(info["statename"], "failed"), info["pid"], info["spawnerr"] or _ended(info["exitstatus"]))
+        name: (
+            STATES.get(info["statename"], "failed"),
+            info["pid"],
+            _ended(info["exitstatus"]) if info["exitstatus"] else info["spawnerr"],
+        )
         for name, info in known.items()
     }
 
@@ -75,6 +80,12 @@ def log_of(params, name, lines):
         return tail(os.path.join(params["root"], "logs", name + ".log"), lines)
     command = ["journalctl", "--unit", UNIT.format(name), "--lines", str(lines), "--no-pager", "--output", "cat"]
     return subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=False).stdout.decode().splitlines()
+
+
+def since_start(lines):
+    """Return the lines of the last start alone: what came before belongs to another process."""
+    starts = [number for number, line in enumerate(lines) if line.startswith(START)]
+    return lines[starts[-1] + 1 :] if starts else lines
 
 
 def look(params):
@@ -163,7 +174,7 @@ def main():
             msg="{0} died while it was starting ({1})".format(first["name"], first["ended"]),
             dead=[entry["name"] for entry in dead],
             ready=False,
-            log=log_of(params, first["name"], 40),
+            log=since_start(log_of(params, first["name"], 200))[-40:],
         )
     waiting = [entry for entry in entries if not is_ready(entry)]
     message = "; ".join(

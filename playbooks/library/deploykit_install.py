@@ -35,7 +35,7 @@ from ansible.module_utils.deploykit_host import tail
 
 CAUSES = (
     (("No space left on device", "os error 28", "Disk quota exceeded"), "the disk is full; nothing was left behind: free some space and run this again"),
-    (("dns error", "error sending request", "Failed to fetch", "Connection refused", "client error (Connect)", "timed out", "tunnel"), "a package index does not answer: connect this machine to the network, or bring the wheels in a folder and name it in UV_FIND_LINKS"),
+    (("dns error", "error sending request", "Failed to fetch", "Connection refused", "client error (Connect)", "timed out", "tunnel", "network was disabled"), "a package index does not answer: connect this machine to the network, or bring the wheels in a folder and name it in UV_FIND_LINKS"),
     (("No interpreter found",), "there is no such Python here and none can be downloaded: install it"),
     (("Hash mismatch",), "a package is not the one that was locked: do not install it; look at your package index"),
 )  # fmt: skip
