@@ -91,6 +91,7 @@ class Conductor(User):
             self._stopped_by = self._stopped_by or "signal"
             traffic.stage_ends_s += [self._now()] * (len(traffic.stage_starts_s) - len(traffic.stage_ends_s))
         traffic.cut_off()
+        self._tell_progress()
         self._recorder.close(self._facts(traffic))
 
     def _facts(self, traffic: Traffic) -> GeneratorFacts:
@@ -131,18 +132,20 @@ class Conductor(User):
         )
 
     def _show_progress(self) -> None:
-        stages = len(self._spec.workload.stages)
         while True:
-            traffic = self._traffic
-            began = traffic.stage_starts_s[0] if traffic and traffic.stage_starts_s else self._now()
-            self._recorder.progress(
-                stage=traffic.stage if traffic else 0,
-                stages=stages,
-                elapsed_s=self._now() - began,
-                expected_s=expected_s(self._spec.workload),
-                in_flight=len(traffic.flights) if traffic else 0,
-            )
+            self._tell_progress()
             gevent.sleep(_PROGRESS_EVERY_S)
+
+    def _tell_progress(self) -> None:
+        traffic = self._traffic
+        began = traffic.stage_starts_s[0] if traffic and traffic.stage_starts_s else self._now()
+        self._recorder.progress(
+            stage=traffic.stage if traffic else 0,
+            stages=len(self._spec.workload.stages),
+            elapsed_s=self._now() - began,
+            expected_s=expected_s(self._spec.workload),
+            in_flight=len(traffic.flights) if traffic else 0,
+        )
 
     def _watch(self) -> None:
         """End the run when it lasts longer than it can, or when the process that wanted it is gone."""

@@ -143,9 +143,7 @@ def test_however_the_bytes_are_cut_the_answer_is_the_same(cuts: list[int]) -> No
 @given(cuts=st.sets(st.integers(1, len(WHOLE) - 1)))
 def test_times_never_run_backwards_and_coalesced_counts_the_shared_ones(cuts: set[int]) -> None:
     edges = [0, *sorted(cuts), len(WHOLE)]
-    answer = read_answer(
-        (float(at), WHOLE[low:high]) for at, (low, high) in enumerate(itertools.pairwise(edges))
-    )
+    answer = read_answer((float(at), WHOLE[low:high]) for at, (low, high) in enumerate(itertools.pairwise(edges)))
     assert answer.token_times == sorted(answer.token_times)
     assert answer.coalesced == len(answer.token_times) - len(set(answer.token_times))
 

@@ -1,0 +1,191 @@
+"""The real locust against a paced server in a process of its own: clocks, faults, interruption."""
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploykit.catalog.workload import ClosedLoop, Fixed, OpenLoop
+from deploykit.effects.locust import LocustGenerator, read_samples
+from deploykit.errors import Interrupted, LoadTestError
+from deploykit.measuring.samples import LoadTestSpec, RequestSample
+from deploykit.workflows.ports import Progress
+from tests.loadtests.builders import make_workload
+
+ROOT = Path(__file__).resolve().parents[2]
+PACED = ROOT / "tests" / "loadtests" / "paced_server.py"
+KEY = "sk-not-to-be-seen"
+
+pytestmark = pytest.mark.calibration
+
+
+@contextmanager
+def paced(**options: Any) -> Iterator[str]:
+    command = [sys.executable, str(PACED), json.dumps(options)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        finally:
+            server.kill()
+
+
+def spec_for(
+    url: str, *stages: ClosedLoop | OpenLoop, timeout_s: float = 30, drain_s: float = 10, **workload: Any
+) -> LoadTestSpec:
+    made = make_workload(stages=stages, **workload)
+    return LoadTestSpec(base_url=url, model="paced", workload=made, request_timeout_s=timeout_s, drain_s=drain_s)
+
+
+def generate(spec: LoadTestSpec, folder: Path, seen: list[Progress] | None = None) -> tuple[RequestSample, ...]:
+    on_progress = seen.append if seen is not None else lambda _: None
+    _, samples = LocustGenerator(ROOT / "loadtests").run(spec, directory=folder, api_key=KEY, on_progress=on_progress)
+    return samples
+
+
+def test_closed_then_open_loop_on_known_timings(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    with paced(ttft_s=0.2, itl_s=0.02) as url:
+        spec = spec_for(
+            url,
+            ClosedLoop(users=3, duration_s=60, max_requests=9),
+            OpenLoop(requests_per_s=10, duration_s=1.5, arrivals="constant"),
+        )
+        facts, samples = LocustGenerator(ROOT / "loadtests").run(
+            spec, directory=tmp_path, api_key=KEY, on_progress=seen.append
+        )
+    assert {sample.outcome for sample in samples} == {"ok"}
+    assert sorted(sample.request for sample in samples) == list(range(24))  # 9, then 15 arrivals in 1.5 s
+    assert {(sample.prompt_tokens, sample.output_tokens) for sample in samples} == {(60, 20)}  # calibrated exactly
+    ttft = statistics.median(one.first_token_s - one.intended_s for one in samples if one.first_token_s)
+    assert 0.2 <= ttft < 0.24  # never early; a reader that waits for a full block is two gaps, 40 ms, late
+    gaps = [
+        after - before
+        for one in samples
+        for before, after in zip(one.token_events_s, one.token_events_s[1:], strict=False)
+    ]
+    assert statistics.median(gaps) == pytest.approx(0.02, abs=0.005)
+    arrivals = sorted(one.intended_s for one in samples if one.stage == 1)
+    assert arrivals[-1] - arrivals[0] == pytest.approx(1.4, abs=1e-4)  # the schedule, whatever the server did
+    assert len(facts.stage_starts_s) == len(facts.stage_ends_s) == 2
+    assert facts.calibration is not None
+    assert (facts.calibration.method, facts.calibration.tokens_per_word) == ("tokenize", 1.5)
+    assert facts.loop_lag_p99_s is not None
+    assert seen[-1].finished == 24
+
+
+def test_tokens_written_together_are_counted_as_coalesced(tmp_path: Path) -> None:
+    with paced(ttft_s=0.05, itl_s=0.02, per_write=4) as url:
+        samples = generate(spec_for(url, ClosedLoop(users=1, duration_s=30, max_requests=3)), tmp_path)
+    assert [len(one.token_events_s) for one in samples] == [20, 20, 20]
+    assert all(one.coalesced_events >= 15 for one in samples)  # three of each four, five times
+
+
+@pytest.mark.parametrize(
+    ("options", "outcome", "error"),
+    [
+        ({"fault": "truncate"}, "truncated", "without [DONE]"),
+        ({"fault": "malformed"}, "truncated", "not JSON"),
+        ({"fault": "error"}, "http_error", "EngineCore died"),
+        ({"fault": "http_500"}, "http_error", "the engine is dead"),
+        ({"fault": "reset"}, "connection_error", "Reset"),
+        ({"fault": "hang"}, "timeout", "within 1 s"),
+    ],
+)
+def test_every_fault_is_classified_and_none_dropped(
+    tmp_path: Path, options: dict[str, Any], outcome: str, error: str
+) -> None:
+    with paced(itl_s=0.002, ttft_s=0.01, fault_every=2, **options) as url:
+        stage = ClosedLoop(users=1, duration_s=60, max_requests=6)
+        samples = generate(spec_for(url, stage, timeout_s=1), tmp_path)
+    assert [one.outcome for one in samples] == ["ok", outcome] * 3
+    assert all(error in (one.error or "") for one in samples if one.outcome != "ok")
+
+
+def test_what_still_runs_after_the_drain_is_cut_off_and_recorded(tmp_path: Path) -> None:
+    with paced(fault="hang") as url:
+        samples = generate(spec_for(url, OpenLoop(requests_per_s=5, duration_s=1), drain_s=0.5), tmp_path)
+    assert samples
+    assert {one.outcome for one in samples} == {"cut_off"}
+
+
+def test_without_tokenize_the_lengths_are_calibrated_by_usage(tmp_path: Path) -> None:
+    with paced(tokenize=False, ttft_s=0.01, itl_s=0.001) as url:
+        spec = spec_for(url, ClosedLoop(users=1, duration_s=30, max_requests=2), prompt_tokens=Fixed(tokens=200))
+        facts, samples = LocustGenerator(ROOT / "loadtests").run(
+            spec, directory=tmp_path, api_key=KEY, on_progress=lambda _: None
+        )
+    assert facts.calibration is not None
+    assert (facts.calibration.method, facts.calibration.requests, facts.calibration.output_tokens) == ("usage", 2, 2)
+    assert {one.prompt_tokens for one in samples} == {200}
+
+
+def test_a_refused_key_is_one_sentence_and_is_written_nowhere(tmp_path: Path) -> None:
+    with (
+        paced(fault="http_401") as url,
+        pytest.raises(LoadTestError, match=r"HTTP 401: Incorrect API key provided: \*\*\*"),
+    ):
+        generate(spec_for(url, ClosedLoop(users=1, duration_s=5)), tmp_path)
+    assert all(KEY not in file.read_text() for file in tmp_path.iterdir())
+
+
+def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with paced() as url:
+        pass
+    with pytest.raises(LoadTestError, match="does not answer"):
+        generate(spec_for(url, ClosedLoop(users=1, duration_s=5)), tmp_path)
+
+
+def test_a_killed_locust_is_reported_with_what_it_had(tmp_path: Path) -> None:
+    with paced(ttft_s=0.01, itl_s=0.001) as url:
+        killer = threading.Thread(target=_when_sampled, args=(tmp_path, _kill_locust))
+        killer.start()
+        with pytest.raises(LoadTestError, match=r"was killed by signal 9; [1-9]\d* requests were recorded"):
+            generate(spec_for(url, ClosedLoop(users=1, duration_s=60)), tmp_path)
+        killer.join()
+
+
+def test_ctrl_c_keeps_the_samples_and_leaves_no_locust(tmp_path: Path) -> None:
+    with paced(ttft_s=0.01, itl_s=0.001) as url:
+        presser = threading.Thread(target=_when_sampled, args=(tmp_path, lambda _: os.kill(os.getpid(), signal.SIGINT)))
+        presser.start()
+        with pytest.raises(Interrupted, match=r"[1-9]\d* requests are in"):
+            generate(spec_for(url, ClosedLoop(users=1, duration_s=60)), tmp_path)
+        presser.join()
+    assert read_samples(tmp_path / "samples.jsonl")
+    assert json.loads((tmp_path / "generator.json").read_text())["stopped_by"] == "signal"
+    assert not _locusts(tmp_path)
+
+
+def _when_sampled(folder: Path, act: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not read_samples(folder / "samples.jsonl") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    act(folder)
+
+
+def _kill_locust(folder: Path) -> None:
+    for pid in _locusts(folder):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _locusts(folder: Path) -> list[int]:
+    """Return the locust processes that work in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"locust" in (process / "cmdline").read_bytes() and (process / "cwd").readlink() == folder:
+                found.append(int(process.name))
+        except OSError:
+            continue  # it ended meanwhile
+    return found
