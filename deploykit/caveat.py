@@ -26,3 +26,11 @@ class Caveat(Value):
     weight: Weight
     says: str
     """One sentence for a reader, with the numbers that raised the doubt."""
+
+
+REHEARSAL = Caveat(
+    code="rehearsal",
+    weight=Weight.INVALID,
+    says="Hardware and weights are stand-ins: the dollars prove the road, not the price.",
+)
+"""The doubt about every number of a rehearsal, in the same words wherever it is raised."""

@@ -23,6 +23,8 @@ def golden(request: pytest.FixtureRequest) -> Golden:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         assert file.exists(), f"{file} is missing: run `make golden` and review it"
-        assert text == file.read_text(encoding="utf-8"), f"{file} differs: if that is meant, `make golden` and review the diff"
+        assert text == file.read_text(encoding="utf-8"), (
+            f"{file} differs: if that is meant, `make golden` and review the diff"
+        )
 
     return check

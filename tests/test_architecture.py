@@ -28,7 +28,17 @@ IMPURE_MODULES = {
     "signal", "sys", "random", "ansible_runner", "requests", "httpx", "asyncio",
 }  # fmt: skip
 IMPURE_CALLS = {"open", "print", "input"}
-IMPURE_ATTRIBUTES = {"now", "today", "utcnow", "read_text", "write_text", "read_bytes", "write_bytes", "mkdir", "unlink"}
+IMPURE_ATTRIBUTES = {
+    "now",
+    "today",
+    "utcnow",
+    "read_text",
+    "write_text",
+    "read_bytes",
+    "write_bytes",
+    "mkdir",
+    "unlink",
+}
 
 
 def layer(path: Path) -> str:

@@ -29,6 +29,19 @@ def result(text: str) -> None:
     sys.stdout.flush()
 
 
+def prose(text: str) -> None:
+    """Print a result made of sentences, wrapped between words on a terminal and left alone in a file or pipe."""
+    if not sys.stdout.isatty():
+        result(text)
+        return
+    import textwrap
+
+    width = max(40, _rich(stderr=False).width)
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        result(textwrap.fill(line, width=width, subsequent_indent=indent, drop_whitespace=True) if line.strip() else "")
+
+
 def say(text: str = "") -> None:
     """Print something that is not the result."""
     sys.stderr.write(f"{text}\n")

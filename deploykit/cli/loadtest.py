@@ -1,7 +1,7 @@
 """`deploykit loadtest`: put a deployment of ours under a workload."""
 
 from deploykit.cli import options
-from deploykit.cli.console import envelope, result, say
+from deploykit.cli.console import envelope, prose, say
 
 
 def loadtest(
@@ -50,5 +50,5 @@ def loadtest(
         return
     from deploykit.reporting.markdown import summary
 
-    result(summary(made))
+    prose(summary(made))
     say(f"\nreport    {run.path('report.html')}")

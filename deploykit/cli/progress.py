@@ -73,13 +73,17 @@ class TerminalReporter:
     def __enter__(self) -> Self:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.table import Column
 
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.fields[stage]}", style="bold"),
+            TextColumn("{task.fields[stage]}", style="bold", table_column=Column(no_wrap=True, min_width=9)),
             BarColumn(bar_width=16),
             TimeElapsedColumn(),
-            TextColumn("{task.description}", markup=False),
+            TextColumn(
+                "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
+            expand=True,
             console=Console(stderr=True, highlight=False),
             transient=True,
         )

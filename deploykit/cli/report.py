@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from deploykit.cli import options
-from deploykit.cli.console import envelope, result, say
+from deploykit.cli.console import envelope, prose, result, say
 
 
 def report(
@@ -48,5 +48,5 @@ def report(
     elif markdown:
         result(as_markdown(made))
     else:
-        result(summary(made))
+        prose(summary(made))
         say(f"\nreport    {folder.path('report.html')}")

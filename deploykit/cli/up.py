@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploykit.cli import options
-from deploykit.cli.console import envelope, result, say
+from deploykit.cli.console import envelope, prose, result, say
 
 if TYPE_CHECKING:
     from deploykit.cli.context import Context
@@ -119,7 +119,7 @@ def _closing(arrival: "Arrival", target: "Target", example_node: str) -> None:
         return
     from deploykit.reporting.markdown import summary
 
-    result(summary(arrival.report))
+    prose(summary(arrival.report))
     say()
     say(f"report    {arrival.run / 'report.html'}  (and report.md, report.json beside it)")
     say(f"engine    {arrival.deployment.endpoint}  is still up; `deploykit down` stops it")

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import assert_never
 
 from deploykit.catalog.price import ApiPrice
-from deploykit.caveat import Caveat, Weight
+from deploykit.caveat import REHEARSAL, Caveat, Weight
 from deploykit.costing.bill import ApiBill, KindTokens
 from deploykit.costing.costs import OfferStatus
 from deploykit.measuring.measurements import HourlyCost, Measurements
@@ -17,13 +17,7 @@ def of_measurements(measurements: Measurements, tokens: KindTokens, *, rehearsal
     """Return what is doubtful about the tokens themselves."""
     found: list[Caveat] = []
     if rehearsal:
-        found.append(
-            Caveat(
-                code="rehearsal",
-                weight=Weight.INVALID,
-                says="Hardware and weights are stand-ins: the dollars prove the road, not the price.",
-            )
-        )
+        found.append(REHEARSAL)
     if measurements.verdict == "INVALID":
         says = "The load test is INVALID: its numbers must not be used for a decision."
         found.append(Caveat(code="loadtest-invalid", weight=Weight.INVALID, says=says))

@@ -1,6 +1,6 @@
 """A plan -> what its reader must know before trusting it."""
 
-from deploykit.caveat import Caveat, Weight
+from deploykit.caveat import REHEARSAL, Caveat, Weight
 from deploykit.planning.candidates import Candidate, is_native, max_context, total_gpu_gb
 from deploykit.planning.choosing import Chosen
 from deploykit.planning.limits import traffic_of
@@ -14,15 +14,10 @@ TIGHT_GIB = 8.0
 def rehearsal_doubts(request: PlanRequest) -> tuple[Caveat, ...]:
     """Return what a rehearsal does not prove."""
     recipe = request.stand_in.stand_in if request.stand_in else None
-    rehearsal = Caveat(
-        code="rehearsal",
-        weight=Weight.INVALID,
-        says="hardware and weights are stand-ins; its dollars prove the road, not the price",
-    )
     if recipe is None:
-        return (rehearsal,)
-    missing = "; ".join(recipe.not_exercised)
-    return (rehearsal, Caveat(code="not-exercised", weight=Weight.NOTE, says=f"the stand-in does not run: {missing}"))
+        return (REHEARSAL,)
+    missing = "; ".join(item.rstrip(".") for item in recipe.not_exercised)
+    return (REHEARSAL, Caveat(code="not-exercised", weight=Weight.NOTE, says=f"the stand-in does not run: {missing}"))
 
 
 def gpu_doubts(request: PlanRequest, candidate: Candidate, chosen: Chosen, plan: Plan) -> tuple[Caveat, ...]:

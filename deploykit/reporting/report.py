@@ -134,8 +134,9 @@ def _load(run: LoadTestRun) -> LoadSummary:
 def _by_weight(
     plan: Plan, deployment: Deployment, measurements: Measurements, comparison: Comparison
 ) -> tuple[Caveat, ...]:
-    """Every caveat once: a doubt that two stages raise in the same words is one doubt."""
-    every = (*comparison.all_caveats, *measurements.caveats, *deployment.caveats, *plan.caveats)
+    """Every caveat once: a doubt that two stages raise in the same words is one doubt; what did not run has a section."""
+    of_plan = tuple(caveat for caveat in plan.caveats if caveat.code != "not-exercised")
+    every = (*comparison.all_caveats, *measurements.caveats, *deployment.caveats, *of_plan)
     once = tuple(dict.fromkeys(every))
     return tuple(caveat for weight in _WEIGHTS for caveat in once if caveat.weight is weight)
 

@@ -25,8 +25,15 @@ def test_the_commented_keys_of_the_file_are_true(run):
     lines = Path("deploykit.yaml").read_text().replace("hosts: []\n", "hosts:\n").splitlines()
     keys = ("slo:", "checkpoint:", "settings:", "  max-num-seqs", "gateway:", "  port:", "  domain:", "cost:", "  usd_per", "  rates", "  offers",
             "  - name:", "    address:", "    user:")  # fmt: skip
-    real = [line[1:].removeprefix(" ") if line.startswith("# ") else line[1:] if line.startswith("#  ") else line for line in lines]
-    kept = [new for old, new in zip(lines, real, strict=True) if not old.startswith("#") or new.startswith(keys) or old[1:].startswith(keys)]
+    real = [
+        line[1:].removeprefix(" ") if line.startswith("# ") else line[1:] if line.startswith("#  ") else line
+        for line in lines
+    ]
+    kept = [
+        new
+        for old, new in zip(lines, real, strict=True)
+        if not old.startswith("#") or new.startswith(keys) or old[1:].startswith(keys)
+    ]
     Path("deploykit.yaml").write_text("\n".join(kept) + "\n")
     ran = run("plan", "--json")
     assert ran.code == 0, ran.out
@@ -64,6 +71,12 @@ def test_the_file_beats_the_defaults_and_the_line_beats_the_file(run):
 def test_secrets_are_never_printed(run, monkeypatch):
     monkeypatch.setenv("DEPLOYKIT_API_KEY", "sk-very-secret")
     monkeypatch.setenv("HF_TOKEN", "hf-very-secret")
-    for args in (("config",), ("config", "--json"), ("plan", "--json"), ("up", "--dry-run"), ("up", "--dry-run", "--json")):
+    for args in (
+        ("config",),
+        ("config", "--json"),
+        ("plan", "--json"),
+        ("up", "--dry-run"),
+        ("up", "--dry-run", "--json"),
+    ):
         ran = run(*args)
         assert "very-secret" not in ran.out + ran.err, args

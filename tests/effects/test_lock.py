@@ -17,7 +17,9 @@ with locked(pathlib.Path(sys.argv[1]), "deploykit up somewhere"):
 
 
 def test_a_second_process_is_told_who_holds_the_lock_and_since_when(tmp_path):
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(LockedError) as caught, locked(tmp_path, "second"):
@@ -30,7 +32,9 @@ def test_a_second_process_is_told_who_holds_the_lock_and_since_when(tmp_path):
 
 
 def test_a_dead_holder_leaves_no_lock(tmp_path):
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert holder.stdout.readline() == "held\n"
     holder.kill()
     holder.communicate()

@@ -31,7 +31,7 @@ def shell(user, command: str, *, cwd: Path, timeout: float = 1200) -> subprocess
     environment = user.environment | {"PYTHON": sys.executable}
     environment["PATH"] = f"{cwd / '.venv/bin'}{os.pathsep}{environment['PATH']}"
     return subprocess.run(
-        command, shell=True, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        ["sh", "-c", command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
 
 

@@ -65,7 +65,7 @@ def test_a_rehearsal_names_the_real_model_and_says_what_it_is_not() -> None:
     assert (made.stand_in, made.runtime, made.gpus_per_node) == ("test-stand-in", "cpu", 0)
     rehearsal, missing = made.caveats
     assert (rehearsal.code, rehearsal.weight) == ("rehearsal", Weight.INVALID)
-    assert rehearsal.says == "hardware and weights are stand-ins; its dollars prove the road, not the price"
+    assert rehearsal.says == "Hardware and weights are stand-ins: the dollars prove the road, not the price."
     assert (missing.code, missing.says) == ("not-exercised", "the stand-in does not run: kernels; scale")
     assert made.memory.kv_gib == 1
 

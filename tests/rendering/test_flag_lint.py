@@ -129,7 +129,8 @@ def test_what_is_refused(setting: str, value: Any, what: str, hint: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("setting", "variable"), [("api-key", "DEPLOYKIT_API_KEY"), ("api_key", "DEPLOYKIT_API_KEY"), ("hf-token", "HF_TOKEN")]
+    ("setting", "variable"),
+    [("api-key", "DEPLOYKIT_API_KEY"), ("api_key", "DEPLOYKIT_API_KEY"), ("hf-token", "HF_TOKEN")],
 )
 def test_a_secret_is_refused_and_not_repeated(setting: str, variable: str) -> None:
     error = refusal(setting, "sk-very-secret")
