@@ -135,6 +135,10 @@ class AnsibleRunner:
         """Run ansible-runner; when this returns or raises early, all that it started on this machine has ended."""
         import ansible_runner
 
+        # ansible-runner forgets `settings=` when it is told to write no env files: it reads them from this file alone.
+        (private / "env").mkdir()
+        settings = {"job_timeout": self._job_timeout_s, "pexpect_timeout": 1, "suppress_ansible_output": True}
+        json_file(private / "env" / "settings", settings)
         mark = uuid.uuid4().hex
         raised: list[BaseException] = []
         status: Status = "canceled"
@@ -154,11 +158,6 @@ class AnsibleRunner:
                     inventory=str(inventory.absolute()),
                     cmdline=shlex.join(arguments),
                     envvars=self._environment() | {MARK: mark},
-                    settings={
-                        "job_timeout": self._job_timeout_s,
-                        "pexpect_timeout": 1,
-                        "suppress_ansible_output": True,
-                    },
                     suppress_env_files=True,
                     quiet=True,
                     event_handler=guarded,

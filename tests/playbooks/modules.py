@@ -1,0 +1,27 @@
+"""Loads the playbooks' modules as a host would see them: their shared code lies under `ansible.module_utils`."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
+
+
+def load(name: str) -> ModuleType:
+    """Import `library/<name>.py` or `module_utils/<name>.py`."""
+    for shared in ("deploykit_host", "deploykit_supervisord"):
+        _import(f"ansible.module_utils.{shared}", PLAYBOOKS / "module_utils" / f"{shared}.py")
+    return sys.modules.get(f"ansible.module_utils.{name}") or _import(
+        f"deploykit_playbooks.{name}", PLAYBOOKS / "library" / f"{name}.py"
+    )
+
+
+def _import(name: str, path: Path) -> ModuleType:
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+
+METRICS = """# HELP vllm:cache_config_info Information of the LLMEngine CacheConfig
+# TYPE vllm:cache_config_info gauge
+vllm:cache_config_info{block_size="128",cache_dtype="auto",engine="0",kv_cache_size_tokens="310656",num_gpu_blocks="2427"} 1.0
+"""
+GOOD = {
+    "/version": (200, '{"version": "0.32.0"}'),
+    "/v1/models": (200, '{"data": [{"id": "m"}]}'),
+    "/v1/chat/completions": (200, json.dumps({"choices": [{}], "usage": {"completion_tokens": 4}})),
+    "/metrics": (200, METRICS),
+}
+PARAMS = {"model": "m", "version": "0.32.0", "key": None, "timeout_s": 1}
+
+
+@pytest.fixture
+def verify(module):
+    found = module("deploykit_verify")
+
+    def run(**answers):
+        replies = GOOD | {f"/{k.replace('__', '/')}": v for k, v in answers.items()}
+        return found.verify(8001, PARAMS, ask=lambda port, path, **_: replies[path])
+
+    run.error = found.WrongAnswerError
+    return run
+
+
+def test_facts_are_read_back(verify):
+    facts = verify()
+    assert (facts["num_gpu_blocks"], facts["block_size"], facts["kv_cache_tokens"]) == (2427, 128, 310656)
+    assert facts["engine_version"] == "0.32.0"
+
+
+def test_metrics_that_say_nothing_are_unknown_not_zero(verify):
+    assert verify(metrics=(200, "up 1\n"))["num_gpu_blocks"] is None
+    assert verify(metrics=(500, ""))["kv_cache_tokens"] is None
+    assert verify(metrics=(200, METRICS.replace("2427", "None")))["num_gpu_blocks"] is None
+
+
+def test_a_build_s_local_version_is_the_same_version(verify):
+    assert verify(version=(200, '{"version": "0.32.0+cpu"}'))["engine_version"] == "0.32.0+cpu"
+
+
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [
+        ({"version": (200, '{"version": "0.31.0"}')}, "the plan says 0.32.0"),
+        ({"version": (None, "Connection refused")}, "does not answer /version: Connection refused"),
+        ({"v1__models": (200, '{"data": [{"id": "other"}]}')}, "serves other, not `m`"),
+        ({"v1__models": (401, "")}, "does not accept the API key"),
+        ({"v1__chat__completions": (500, "broken kernel")}, "HTTP 500: broken kernel"),
+        ({"v1__chat__completions": (200, '{"choices": []}')}, "without a token"),
+        ({"v1__chat__completions": (200, "<html>")}, "not JSON"),
+    ],
+)
+def test_what_is_wrong_is_said(verify, answers, says):
+    with pytest.raises(verify.error, match=says):
+        verify(**answers)
