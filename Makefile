@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
 .DEFAULT_GOAL := help
 .PHONY: help up down test test-fast check format golden schemas lock engine-lock engine-flags bench clean
 
@@ -27,7 +29,7 @@ check: $(VENV)/.dev ## Linters and types, as CI runs them first
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
-	cd playbooks && PATH="$(CURDIR)/$(BIN):$$PATH" $(CURDIR)/$(BIN)/ansible-lint --offline --strict
+	ANSIBLE_CONFIG=$(CURDIR)/playbooks/ansible.cfg $(BIN)/ansible-lint --offline --strict playbooks
 
 format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format .

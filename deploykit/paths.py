@@ -1,4 +1,4 @@
-"""Where things are: what is shipped with the package, and the operator's data, cache and state folders."""
+"""Where things are: what is shipped with the package, and the operator's data folder."""
 
 import os
 from pathlib import Path
@@ -26,8 +26,3 @@ def _folder(variable: str, default: Path) -> Path:
 def data_dir() -> Path:
     """Return the folder of what a rehearsal installs on this machine: engine environment, weights, releases."""
     return _folder("DEPLOYKIT_DATA_DIR", _DIRS.user_data_path)
-
-
-def cache_dir() -> Path:
-    """Return the folder of what may be deleted at any time."""
-    return _folder("DEPLOYKIT_CACHE_DIR", _DIRS.user_cache_path)

@@ -32,7 +32,6 @@ class Environment(BaseSettings):
     profiles: Path | None = Field(None, description="A folder of your own profiles, laid over the shipped ones.")
     runs_dir: Path = Field(Path("runs"), description="Where run folders are made.")
     data_dir: Path | None = Field(None, description="What a rehearsal installs on this machine.")
-    cache_dir: Path | None = Field(None, description="What may be deleted at any time.")
     api_key: SecretStr | None = Field(None, description="The key callers of the served model must send.")
     api_key_file: Path | None = None
     hf_token: SecretStr | None = Field(None, description="Token for the model hub; HF_TOKEN is read too.")

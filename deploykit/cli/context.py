@@ -121,7 +121,6 @@ class Context:
             runs=self.runs,
             records=self.records,
             profiles=paths.shipped("profiles"),
-            cache=paths.cache_dir(),
             secrets=self.secrets,
             versions={
                 "deploykit": __version__,

@@ -89,7 +89,6 @@ def _tasks(
             bundle=Path(folder),
             inventory=inventory,
             profiles=paths.shipped("profiles"),
-            cache=paths.cache_dir(),
             log=Path(folder),
         )
         runner = AnsibleRunner(paths.shipped("playbooks"))

@@ -24,7 +24,6 @@ class Places:
     bundle: Path
     inventory: Path
     profiles: Path
-    cache: Path
     log: Path
 
 
@@ -35,10 +34,8 @@ def playbook_variables(bundle: Bundle, target: Target, places: Places) -> dict[s
         "deploykit_bundle": str(places.bundle),
         "deploykit_release": bundle.manifest.digest,
         "deploykit_root": target.root,
-        "deploykit_cache": str(places.cache),
         "deploykit_profiles": str(places.profiles),
         "deploykit_supervision": target.supervision,
-        "deploykit_expect_rehearsal": target.rehearsal,
     }
 
 

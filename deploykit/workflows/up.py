@@ -49,7 +49,6 @@ def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world
         bundle=run.write_bundle(bundle).absolute(),
         inventory=_inventory(target, world),
         profiles=world.profiles,
-        cache=world.cache,
         log=run.path("logs").absolute(),
     )
     world.reporter.done("render", f"{len(bundle.files)} files, digest {digest[:12]}")

@@ -20,7 +20,6 @@ class World:
     runs: RunFolders
     records: RecordStore
     profiles: Path
-    cache: Path
     secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 

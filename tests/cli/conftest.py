@@ -21,7 +21,6 @@ def run(monkeypatch, tmp_path, capsys):
     for variable in ("HF_TOKEN", "COLUMNS"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("DEPLOYKIT_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("DEPLOYKIT_CACHE_DIR", str(tmp_path / "cache"))
     work = tmp_path / "work folder"
     work.mkdir()
     monkeypatch.chdir(work)

@@ -1,5 +1,6 @@
 import datetime as dt
 import os
+from pathlib import Path
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_damaged_files_are_named(tmp_path):
         read_value(tmp_path / "none.json", Thing)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing_half_written(tmp_path, monkeypatch):
     def full(fd):
         os.write(os.open("/dev/full", os.O_WRONLY), b"x")

@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = ROOT / "playbooks"
 ROLES = sorted(p.name for p in (PLAYBOOKS / "roles").iterdir())
 GIVEN_BY_THE_WORKFLOW = {
-    "deploykit_bundle", "deploykit_release", "deploykit_root", "deploykit_cache", "deploykit_profiles",
-    "deploykit_supervision", "deploykit_expect_rehearsal", "deploykit_secrets",
+    "deploykit_bundle", "deploykit_release", "deploykit_root", "deploykit_profiles",
+    "deploykit_supervision", "deploykit_secrets",
 }  # fmt: skip
 ROLES_OWN = {
     "preflight_runtime_gb", "runtime_uv", "engine_ready_timeout_s", "engine_ready_slice_s", "engine_log_lines",

@@ -9,7 +9,7 @@ from deploykit.effects.ansible import AnsibleRunner
 
 VARIABLES = {
     "deploykit_bundle": "/nowhere", "deploykit_release": "0" * 64, "deploykit_root": "/opt/deploykit",
-    "deploykit_cache": "/nowhere", "deploykit_profiles": "/nowhere", "deploykit_expect_rehearsal": False,
+    "deploykit_profiles": "/nowhere",
     "weights_repo": "acme/model", "weights_size_gb": 1,
 }  # fmt: skip
 REHEARSAL = {
