@@ -10,7 +10,7 @@ from typing import Literal
 from deploykit.catalog.workload import OpenLoop
 from deploykit.caveat import Caveat, Weight
 from deploykit.measuring.ledger import restarted, without_usage
-from deploykit.measuring.measurements import Reconciliation, StageMeasurement
+from deploykit.measuring.measurements import Quantiles, Reconciliation, StageMeasurement
 from deploykit.measuring.quantiles import NEEDED
 from deploykit.measuring.samples import LoadTestRun, RequestSample
 from deploykit.measuring.window import ended_at
@@ -115,9 +115,9 @@ def _generator(run: LoadTestRun, priced: StageMeasurement) -> Iterator[Caveat]:
             f"the generator's event loop woke late, by {p99 * 1000:.1f} ms (p99) and {worst * 1000:.0f} ms (worst), where "
             f"{_LAG_P99_S * 1000:.0f} and {_LAG_MAX_S * 1000:.0f} are allowed: latencies may be too high by as much",
         )
-    lag, first = priced.send_lag.p99 or priced.send_lag.max, priced.ttft.p50 or priced.ttft.mean
+    which, lag = _highest_known(priced.send_lag)
+    first = priced.ttft.p50 or priced.ttft.mean
     if lag is not None and first and lag > _SEND_LAG_OF_TTFT * first:
-        which = "p99" if priced.send_lag.p99 is not None else "worst"
         yield _doubt(
             "send-lag",
             f"requests were sent up to {lag * 1000:.1f} ms late ({which}), more than {_SEND_LAG_OF_TTFT:.0%} of the "
@@ -127,6 +127,15 @@ def _generator(run: LoadTestRun, priced: StageMeasurement) -> Iterator[Caveat]:
         yield _doubt(
             "generator-busy", f"the generator used {facts.cpu_share:.0%} of a core: it may have been the bottleneck"
         )
+
+
+def _highest_known(lag: Quantiles) -> tuple[str, float | None]:
+    """Return the highest quantile that has the samples it needs, and the worst value only where none has."""
+    for name in ("p99", "p95", "p90"):
+        value: float | None = getattr(lag, name)
+        if value is not None:
+            return name, value
+    return "worst", lag.max
 
 
 def _stages(run: LoadTestRun, stages: Sequence[StageMeasurement], priced: int) -> Iterator[Caveat]:
