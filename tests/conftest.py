@@ -1,11 +1,104 @@
-"""Fixtures for every test: golden files, and a home of its own for each test."""
+"""Fixtures for every test: golden files, and users with a home of their own."""
 
-from collections.abc import Callable
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 Golden = Callable[[str, str], None]
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+KEPT = ("PATH", "LANG", "SSL_CERT_FILE", "PIP_CERT", "PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_URL",
+        "UV_DEFAULT_INDEX", "REQUESTS_CA_BUNDLE", "PIP_DEFAULT_TIMEOUT", "PIP_DISABLE_PIP_VERSION_CHECK")  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class User:
+    """Someone at a shell."""
+
+    home: Path
+    work: Path
+    program: Path
+    port: int
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        return kept | {
+            "HOME": str(self.home),
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(cache / "uv")),
+            "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(cache / "pip")),
+            "DEPLOYKIT_PORT": str(self.port),
+            **self.extra,
+        }
+
+    def run(self, *args: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+        """Run `deploykit ARGS` to its end."""
+        return subprocess.run(
+            [str(self.program), *args],
+            cwd=self.work,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        """Start `deploykit ARGS`."""
+        return subprocess.Popen(
+            [str(self.program), *args],
+            cwd=self.work,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def json(self, *args: str) -> dict[str, Any]:
+        """Run a command with --json and return its result; fails the test if the command failed."""
+        ran = self.run(*args, "--json")
+        assert ran.returncode == 0, (
+            f"deploykit {' '.join(args)}: {ran.returncode}\n{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
+        )
+        return json.loads(ran.stdout)["result"]
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes that run from this user's home: supervisor, engine, its workers."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if any(str(self.home) in part for part in [*process.cmdline(), process.cwd()]):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+
+def _new_user(folder: Path, program: Path) -> User:
+    work = folder / "work folder"
+    home = folder / "home"
+    work.mkdir()
+    home.mkdir()
+    return User(home=home, work=work, program=program, port=free_port())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,3 +121,20 @@ def golden(request: pytest.FixtureRequest) -> Golden:
         )
 
     return check
+
+
+@pytest.fixture(scope="session")
+def make_user() -> Iterator[Callable[..., User]]:
+    """Make users; what they still run at the end is stopped."""
+    made: list[User] = []
+
+    def make(folder: Path, program: Path = BIN / "deploykit") -> User:
+        made.append(_new_user(folder, program))
+        return made[-1]
+
+    yield make
+    for user in made:
+        if user.program.exists():
+            user.run("down")
+        for left in user.processes():
+            left.send_signal(signal.SIGKILL)

@@ -32,16 +32,18 @@ def engine_environment(cache: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def engine_python() -> Path:
-    """The Python of a CPU engine environment: DEPLOYKIT_ENGINE_PYTHON, or the one that `deploykit up` installed."""
+def engine_python(make_user: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a CPU engine environment: DEPLOYKIT_ENGINE_PYTHON, one that is installed, or one installed now."""
     stated = os.environ.get("DEPLOYKIT_ENGINE_PYTHON")
-    found = Path(stated) if stated else next(iter(_INSTALLED), None)
-    if found is None or not found.is_file():
-        pytest.fail(
-            f"there is no engine at {stated or data_dir()}: `make up` installs one, or set DEPLOYKIT_ENGINE_PYTHON "
-            "to the python of an environment with vLLM's CPU build"
-        )
-    return found
+    if stated:
+        return Path(stated)
+    if _INSTALLED:
+        return _INSTALLED[0]
+    user = make_user(tmp_path_factory.mktemp("engine"))
+    user.json("up")
+    user.run("down")
+    (python,) = user.home.glob("**/engines/*/bin/python")
+    return Path(python)
 
 
 @pytest.fixture(scope="session")

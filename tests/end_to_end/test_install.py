@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, new_user
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.install
 
@@ -36,7 +36,7 @@ def shell(user, command: str, *, cwd: Path, timeout: float = 1200) -> subprocess
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory):
+def clone(make_user, tmp_path_factory):
     """A copy of what git would hand out, and a user who has nothing else."""
     folder = tmp_path_factory.mktemp("clone")
     source = folder / "deploy kit"
@@ -47,9 +47,8 @@ def clone(tmp_path_factory):
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, source / name)
-    user = new_user(folder, source / ".venv/bin/deploykit")
-    yield user, source
-    shell(user, "deploykit down", cwd=source)
+    user = make_user(folder, source / ".venv/bin/deploykit")
+    return user, source
 
 
 def test_every_command_of_the_readme_works_in_its_order(clone):
@@ -85,13 +84,13 @@ def test_the_readme_names_every_exit_code():
         assert re.search(rf"\| {code} \|", table), code
 
 
-def test_the_wheel_carries_what_it_needs_and_works_outside_of_the_checkout(tmp_path):
+def test_the_wheel_carries_what_it_needs_and_works_outside_of_the_checkout(make_user, tmp_path):
     built = tmp_path / "built"
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(built), str(ROOT)], check=True, cwd=tmp_path
     )
     (wheel,) = built.glob("*.whl")
-    user = new_user(tmp_path, tmp_path / "venv/bin/deploykit")
+    user = make_user(tmp_path, tmp_path / "venv/bin/deploykit")
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     python = str(tmp_path / "venv/bin/python")
     install = [
