@@ -45,6 +45,12 @@ lock: $(VENV)/.dev ## Lock the dependencies with hashes, for every supported Pyt
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements-dev.lock
 
+engine-lock: $(VENV)/.dev ## Lock the CPU engine's environment with hashes
+	UV=$(BIN)/uv sh scripts/engine_lock.sh
+
+engine-flags: ## Dump the flag table from an engine's own parser: ENGINE=path/to/bin/python MINOR=0.32
+	$(ENGINE) scripts/engine_flags.py profiles/engines/vllm-$(or $(MINOR),0.32).flags.json
+
 bench: $(VENV)/.dev ## Measure start-up times (method: benchmarks/README.md)
 	$(BIN)/python benchmarks/startup.py
 
