@@ -31,7 +31,8 @@ def status(name: options.Deployment = None, *, json: options.Json = False) -> No
         return
     result(f"{record.name}: {record.model} on {record.node}, release {record.release[:12]}")
     columns = ("host", "name", "state", "pid", "uptime", "health", "model", "release")
-    table(columns, [[entry.get(column, "") for column in columns] for entry in instances])
+    rows = [{**entry, "uptime": _duration(entry.get("uptime"))} for entry in instances]
+    table(columns, [[row.get(column, "") for column in columns] for row in rows])
     if Path(record.run, "report.html").is_file():
         say(f"\nreport    {Path(record.run, 'report.html')}")
 
@@ -77,7 +78,7 @@ def _run(context: "Context", record: "DeploymentRecord", playbook: str, **more: 
     from deploykit.cli.progress import reporter
     from deploykit.deploying.outcome import failure_error
 
-    with reporter() as shown:
+    with reporter(quiet=True) as shown:
         shown.begin(playbook.removesuffix(".yml"))
         world = context.world(shown)
         outcome = world.playbooks.run(
@@ -98,6 +99,15 @@ def _instances(published: dict[str, object]) -> list[object]:
     """Return the per-instance entries that a playbook published under `instances`."""
     found = published.get("instances", [])
     return found if isinstance(found, list) else []
+
+
+def _duration(seconds: object) -> str:
+    """Return seconds as `2 d 03:04:05`, without days where there are none."""
+    if not isinstance(seconds, int | float):
+        return ""
+    days, rest = divmod(int(seconds), 86400)
+    clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{days} d {clock}" if days else clock
 
 
 def _plain(entry: object) -> dict[str, Any]:

@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 SHOWN = {"changed": "changed", "failed": "FAILED", "unreachable": "UNREACHABLE", "retry": "waiting"}
 
 
-def reporter() -> "TerminalReporter | PlainReporter":
-    """Return the reporter for this terminal, or for no terminal."""
-    return TerminalReporter() if sys.stderr.isatty() else PlainReporter()
+def reporter(*, quiet: bool = False) -> "TerminalReporter | PlainReporter":
+    """Return the reporter for this terminal, or for no terminal: there `quiet` says only what went wrong."""
+    return TerminalReporter() if sys.stderr.isatty() else PlainReporter(quiet=quiet)
 
 
 class PlainReporter:
     """One line per stage, and per task that did something."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._began = 0.0
         self._last_load = 0.0
         self._task = ""
@@ -36,7 +37,8 @@ class PlainReporter:
     def begin(self, stage: str) -> None:
         """Start a stage."""
         self._began = time.monotonic()
-        say(f"{stage} ...")
+        if not self._quiet:
+            say(f"{stage} ...")
 
     def done(self, stage: str, detail: str) -> None:
         """End a stage."""
@@ -44,6 +46,8 @@ class PlainReporter:
 
     def task(self, event: TaskEvent) -> None:
         """Print tasks as they begin, and what they changed or broke."""
+        if self._quiet and event.kind not in {"failed", "unreachable"}:
+            return
         where = " : ".join(part for part in (event.host, event.role, event.task) if part)
         if event.kind == "task" and where != self._task:
             self._task = where

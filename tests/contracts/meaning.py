@@ -22,7 +22,12 @@ def misunderstood(meant: dict[str, Any], parsed: dict[str, Any]) -> list[str]:
 
 
 def agrees(meant: Any, got: Any) -> bool:
-    """Whether a parsed value is what was meant; of a mapping, the keys that were given must agree."""
+    """Whether a parsed value is what was meant; of a mapping, the keys that were given must agree.
+
+    An enum agrees with its value and with its name in any case, as on the command line.
+    """
+    if isinstance(got, dict) and got.keys() == {"enum", "value"}:
+        return meant == got["value"] or (isinstance(meant, str) and meant.lower() == got["enum"].lower())
     if isinstance(meant, dict):
         return isinstance(got, dict) and all(key in got and agrees(value, got[key]) for key, value in meant.items())
     if isinstance(meant, list):

@@ -40,7 +40,7 @@ def plain(value: Any) -> Any:
         return {field.name: plain(getattr(value, field.name, None)) for field in dataclasses.fields(value)}
     match value:
         case enum.Enum():
-            return value.value if isinstance(value.value, str | int) else value.name.lower()
+            return {"enum": value.name, "value": plain(value.value)}
         case dict():
             return {str(key): plain(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():

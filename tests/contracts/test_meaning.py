@@ -16,6 +16,8 @@ from tests.contracts.meaning import misunderstood
         ({"served-model-name": "m"}, {"served_model_name": ["m"]}),
         ({"allowed-origins": '["a"]'}, {"allowed_origins": ["a"]}),
         ({"compilation-config": {"mode": 3}}, {"compilation_config": {"mode": 3, "level": None}}),
+        ({"mode": 3}, {"mode": {"enum": "VLLM_COMPILE", "value": 3}}),
+        ({"mode": "full"}, {"mode": {"enum": "FULL", "value": [2, 2]}}),
     ],
 )
 def test_what_arrived_is_let_through(meant: dict[str, Any], got: dict[str, Any]) -> None:
@@ -30,6 +32,7 @@ def test_what_arrived_is_let_through(meant: dict[str, Any], got: dict[str, Any])
         ({"no-enable-x": True}, {"enable_x": None}),
         ({"enable-x": False}, {"enable_x": None}),
         ({"enable-x": True}, {"enable_x": 1}),
+        ({"mode": "full"}, {"mode": {"enum": "FULL_AND_PIECEWISE", "value": [2, 1]}}),
         ({"max-model": 64}, {"max_model_len": 64}),
         ({"compilation-config": {"mode": 3}}, {"compilation_config": {"level": None}}),
         ({"served-model-name": ["a", "b"]}, {"served_model_name": ["a"]}),
