@@ -33,10 +33,14 @@ def agrees(meant: Any, got: Any) -> bool:
     if isinstance(meant, list):
         return isinstance(got, list) and len(meant) == len(got) and all(map(agrees, meant, got))
     if isinstance(meant, str) and isinstance(got, list | dict):
-        try:
-            return agrees(json.loads(meant), got)
-        except json.JSONDecodeError:
-            return got == [meant]
-    if isinstance(meant, bool) or isinstance(got, bool):
-        return meant is got
-    return bool(meant == got)
+        return _agrees_as_json(meant, got)
+    return meant is got if isinstance(meant, bool) or isinstance(got, bool) else bool(meant == got)
+
+
+def _agrees_as_json(text: str, got: list[Any] | dict[str, Any]) -> bool:
+    """Whether text is the JSON of what was understood, or the one entry of a list."""
+    try:
+        meant = json.loads(text)
+    except json.JSONDecodeError:
+        return got == [text]
+    return agrees(meant, got)
