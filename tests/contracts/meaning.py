@@ -26,23 +26,21 @@ def agrees(meant: Any, got: Any) -> bool:
 
     An enum agrees with its value and with its name in any case, as on the command line.
     """
-    match meant, got:
-        case _, {"enum": name, "value": value}:
-            return bool(meant == value or (isinstance(meant, str) and meant.lower() == name.lower()))
-        case dict(), _:
-            return isinstance(got, dict) and all(key in got and agrees(value, got[key]) for key, value in meant.items())
-        case list(), _:
-            return isinstance(got, list) and len(meant) == len(got) and all(map(agrees, meant, got))
-        case str(), list() | dict():
-            return agrees_as_text(meant, got)
-        case (bool(), _) | (_, bool()):
-            return meant is got
-    return bool(meant == got)
+    if isinstance(got, dict) and got.keys() == {"enum", "value"}:
+        return meant == got["value"] or (isinstance(meant, str) and meant.lower() == got["enum"].lower())
+    if isinstance(meant, dict):
+        return isinstance(got, dict) and all(key in got and agrees(value, got[key]) for key, value in meant.items())
+    if isinstance(meant, list):
+        return isinstance(got, list) and len(meant) == len(got) and all(map(agrees, meant, got))
+    if isinstance(meant, str) and isinstance(got, list | dict):
+        return _agrees_as_json(meant, got)
+    return meant is got if isinstance(meant, bool) or isinstance(got, bool) else bool(meant == got)
 
 
-def agrees_as_text(meant: str, got: Any) -> bool:
-    """Whether text became what it says as JSON, or the one item of a list."""
+def _agrees_as_json(text: str, got: list[Any] | dict[str, Any]) -> bool:
+    """Whether text is the JSON of what was understood, or the one entry of a list."""
     try:
-        return agrees(json.loads(meant), got)
+        meant = json.loads(text)
     except json.JSONDecodeError:
-        return bool(got == [meant])
+        return got == [text]
+    return agrees(meant, got)
