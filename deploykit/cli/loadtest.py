@@ -13,6 +13,8 @@ def loadtest(
     json: options.Json = False,
 ) -> None:
     """Measure a deployment again, with its own workload or another, and report it in a new run folder."""
+    import datetime as dt
+
     from deploykit.cli.context import Context
     from deploykit.cli.progress import reporter
     from deploykit.deploying.deployment import Deployment
@@ -22,12 +24,15 @@ def loadtest(
     from deploykit.rendering.bundle import Manifest
     from deploykit.workflows.loadtest import Endpoint
     from deploykit.workflows.loadtest import loadtest as run_loadtest
+    from deploykit.workflows.pricing import check
     from deploykit.workflows.report import make_report, save_run
 
     context = Context()
     record = context.records.get(name)
     before = context.runs.open(record.run)
     plan, deployment = before.read("plan.json", Plan), before.read("deployment.json", Deployment)
+    cost = CostIntent(rates=tuple(rate or ()), offers=tuple(offer or ()))
+    check(context.catalog, context.catalog.node(plan.node), plan.model, cost, dt.datetime.now(dt.UTC))
     traffic = context.catalog.workload(workload or plan.workload)
     with locked(context.records.folder(record.name), "deploykit loadtest"), reporter() as shown:
         world = context.world(shown)

@@ -42,6 +42,19 @@ def offers(catalog: Catalog, model: str, cost: CostIntent) -> tuple[ApiPrice, ..
     return (*own, *comparable)
 
 
+def check(catalog: Catalog, node: Node, model: str, cost: CostIntent, now: dt.datetime) -> None:
+    """Raise what pricing would raise at the end of the road, before its first step; ComparisonError or CatalogError."""
+    if not hourly_costs(node, cost, nodes=1, now=now):
+        raise ComparisonError(
+            f"what an hour of `{node.name}` costs is unknown",
+            hint="state yours: `cost: {usd_per_node_hour: 16.00}` in deploykit.yaml",
+        )
+    if not offers(catalog, model, cost):
+        raise ComparisonError(
+            f"no API offer serves `{model}`", hint="name one to compare with: --offer NAME, from `deploykit prices`"
+        )
+
+
 def _named(node: Node, names: tuple[str, ...]) -> tuple[NodeRate, ...]:
     known = {rate.name: rate for rate in node.rates}
     for name in names:

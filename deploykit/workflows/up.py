@@ -13,6 +13,7 @@ from deploykit.workflows.bundling import make_bundle
 from deploykit.workflows.deploy import Places, deploy, playbook_variables
 from deploykit.workflows.loadtest import Endpoint, loadtest
 from deploykit.workflows.planning import Planned
+from deploykit.workflows.pricing import check
 from deploykit.workflows.report import make_report, save_run
 from deploykit.workflows.stores import RunFolder
 from deploykit.workflows.target import Target
@@ -34,10 +35,12 @@ def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world
     """Go the whole road.
 
     Raises:
-        DeploymentError, LoadTestError, ComparisonError: a stage failed; the files of the stages before it are kept.
+        CatalogError, ComparisonError: a rate or an offer is not there; nothing was touched.
+        DeploymentError, LoadTestError: a stage failed; the files of the stages before it are kept.
         Interrupted: Ctrl-C; an engine that already answered stays up, as after a finished `up`.
 
     """
+    check(catalog, planned.node, planned.plan.model, intent.cost, world.clock.now())
     bundle = make_bundle(planned, intent, target.addresses, key_required=world.api_key is not None)
     digest = bundle.manifest.digest
     before = world.records.find(target.name)

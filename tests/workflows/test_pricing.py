@@ -5,9 +5,9 @@ import pytest
 
 from deploykit import paths
 from deploykit.effects.yaml_files import YamlCatalog
-from deploykit.errors import ComparisonError
+from deploykit.errors import CatalogError, ComparisonError
 from deploykit.intent import CostIntent
-from deploykit.workflows.pricing import SHOWN_RATES, hourly_costs, offers
+from deploykit.workflows.pricing import SHOWN_RATES, check, hourly_costs, offers
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 CATALOG = YamlCatalog(paths.shipped("profiles"))
@@ -52,3 +52,16 @@ def test_offers_of_the_model_come_before_comparable_ones():
     assert [o.name for o in offers(CATALOG, "deepseek-v4-flash", CostIntent(offers=("openai-gpt-5.4",)))] == [
         "openai-gpt-5.4"
     ]
+
+
+def test_what_pricing_would_miss_at_the_end_is_said_at_the_start():
+    node = CATALOG.node("h200-sxm-8x")
+    check(CATALOG, node, "qwen3-235b", CostIntent(), NOW)
+    with pytest.raises(CatalogError, match="nope"):
+        check(CATALOG, node, "qwen3-235b", CostIntent(offers=("nope",)), NOW)
+    with pytest.raises(ComparisonError, match="no rate"):
+        check(CATALOG, node, "qwen3-235b", CostIntent(rates=("nope",)), NOW)
+    with pytest.raises(ComparisonError, match="no API offer"):
+        check(CATALOG, node, "a-model-of-ones-own", CostIntent(), NOW)
+    with pytest.raises(ComparisonError, match="unknown"):
+        check(CATALOG, CATALOG.node("vera-rubin-nvl72"), "qwen3-235b", CostIntent(), NOW)
