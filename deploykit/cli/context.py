@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deploykit.catalog.catalog import Catalog
     from deploykit.effects.records import Records
     from deploykit.effects.run_store import RunStores
+    from deploykit.intent import CostIntent
     from deploykit.workflows.ports import Reporter
     from deploykit.workflows.resolve import Resolved
     from deploykit.workflows.world import World
@@ -82,6 +83,11 @@ class Context:
         layers.append(Layer(name="environment", values={k: v for k, v in from_environment.items() if v is not None}))
         layers.append(Layer(name="command line", values={k: v for k, v in command_line.items() if v is not None}))
         return resolve(tuple(layers))
+
+    def cost(self, rates: list[str] | None, offers: list[str] | None) -> "CostIntent":
+        """Return what to price with: the intent's, and over it what the command line names."""
+        named = {key: value for key, value in (("rates", rates), ("offers", offers)) if value}
+        return self.intent(None, {"cost": named or None}).intent.cost
 
     def intent_file(self, file: Path | None) -> Path | None:
         """Return the intent file: the one named, else ./deploykit.yaml if it is there."""

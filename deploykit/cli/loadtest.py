@@ -19,7 +19,6 @@ def loadtest(
     from deploykit.cli.progress import reporter
     from deploykit.deploying.deployment import Deployment
     from deploykit.effects.lock import locked
-    from deploykit.intent import CostIntent
     from deploykit.planning.plan import Plan
     from deploykit.rendering.bundle import Manifest
     from deploykit.workflows.loadtest import Endpoint
@@ -31,7 +30,7 @@ def loadtest(
     record = context.records.get(name)
     before = context.runs.open(record.run)
     plan, deployment = before.read("plan.json", Plan), before.read("deployment.json", Deployment)
-    cost = CostIntent(rates=tuple(rate or ()), offers=tuple(offer or ()))
+    cost = context.cost(rate, offer)
     check(context.catalog, context.catalog.node(plan.node), plan.model, cost, dt.datetime.now(dt.UTC))
     traffic = context.catalog.workload(workload or plan.workload)
     with locked(context.records.folder(record.name), "deploykit loadtest"), reporter() as shown:
@@ -47,9 +46,7 @@ def loadtest(
         tested = run_loadtest(endpoint, traffic, run.directory, world)
         save_run(run, tested)
         shown.done("load test", f"{len(tested.samples)} requests")
-        made = make_report(
-            run, tested, context.catalog, CostIntent(rates=tuple(rate or ()), offers=tuple(offer or ())), world
-        )
+        made = make_report(run, tested, context.catalog, cost, world)
     if json:
         envelope("report", made.as_data())
         return

@@ -22,7 +22,6 @@ def report(
     """Measure, compare and report a run again from its samples; rates and offers may be other ones."""
     from deploykit.cli.context import Context
     from deploykit.cli.progress import PlainReporter
-    from deploykit.intent import CostIntent
     from deploykit.reporting.markdown import markdown as as_markdown
     from deploykit.reporting.markdown import summary
     from deploykit.workflows.report import make_report, read_run
@@ -40,7 +39,7 @@ def report(
         folder,
         read_run(folder),
         context.catalog,
-        CostIntent(rates=tuple(rate or ()), offers=tuple(offer or ())),
+        context.cost(rate, offer),
         context.world(PlainReporter()),
     )
     if json:
