@@ -32,6 +32,9 @@ class GatewayIntent(Value):
     """The reverse proxy in front of the engines (real nodes only; a rehearsal has none)."""
 
     enabled: bool = True
+    public: bool = Field(
+        False, description="Serve callers without a key. Without this, `up` wants DEPLOYKIT_API_KEY on real nodes."
+    )
     port: int = Field(8000, gt=0, lt=65536)
     domain: str | None = Field(None, description="Public name to get a certificate for; null serves plain HTTP.")
 

@@ -18,9 +18,15 @@ PLAIN_WIDTH = 160
 def _rich(*, stderr: bool) -> "Console":
     from rich.console import Console
 
+    class PipeConsole(Console):
+        """Leaves a closed pipe to the caller, who knows its exit code."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, emoji=False)
+    return PipeConsole(stderr=stderr, width=width, highlight=False, emoji=False)
 
 
 def result(text: str) -> None:

@@ -62,6 +62,12 @@ def down(name: options.Deployment = None, *, json: options.Json = False) -> None
     from deploykit.effects.lock import locked
 
     context = Context()
+    if name is None and not context.records.names():
+        if json:
+            envelope("down", {"name": None, "changed": 0})
+        else:
+            result("nothing is deployed from here")
+        return
     record = context.records.get(name)
     with locked(context.records.folder(record.name), "deploykit down"):
         outcome = _run(context, record, "teardown.yml")

@@ -36,6 +36,8 @@ def show(context: "Context", planned: "Planned", intent: "Intent", *, as_json: b
     not_checked = list(NOT_CHECKED)
     if planned.profile.checkpoints and planned.plan.checkpoint.revision is None and not planned.rehearsal:
         not_checked.append("the revision: the checkpoint is not pinned to a commit; the first install takes the newest")
+    if not planned.rehearsal:
+        not_checked += _exposure(intent, key="VLLM_API_KEY" in context.secrets)
     if as_json:
         rates = [cost.model_dump(mode="json") for cost in costs]
         envelope("dry-run", _data(planned, bundle, tasks, rates, not_checked))
@@ -60,6 +62,19 @@ def show(context: "Context", planned: "Planned", intent: "Intent", *, as_json: b
     heading("Not checked")
     for line in not_checked:
         result(f"  - {line}")
+
+
+def _exposure(intent: "Intent", *, key: bool) -> list[str]:
+    """Say who could call the model, and what would travel in the clear."""
+    said = []
+    if not key:
+        public = "and `gateway.public` wants it so" if intent.gateway.public else "so `up` would refuse"
+        said.append(f"callers: no DEPLOYKIT_API_KEY is set, {public}")
+    if intent.gateway.enabled and not intent.gateway.domain:
+        said.append(
+            f"encryption: without `gateway.domain`, port {intent.gateway.port} speaks plain HTTP, keys and prompts included"
+        )
+    return said
 
 
 def _tasks(

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from deploykit.workflows.planning import Planned
 
 SCHEMA_FILE = "intent.schema.json"
+SCHEMA_FOLDER = ".deploykit"
+"""Beside the intent file, so that both can be committed and read on any machine."""
 
 
 def init(
@@ -24,20 +26,24 @@ def init(
     """Write a commented deploykit.yaml for a model on a machine, checked by planning it first."""
     from deploykit import paths
     from deploykit.cli.context import INTENT_FILE, Context
-    from deploykit.effects.files import write_text
+    from deploykit.effects.files import storage, write_text
     from deploykit.errors import UsageError
     from deploykit.workflows.planning import make_plan
     from deploykit.workflows.resolve import Layer, resolve
 
     target = file or Path(INTENT_FILE)
-    if target.exists() and not force:
-        raise UsageError(f"{target} is there already", hint="edit it, or replace it with --force")
     context = Context()
     defaults = Layer(name="defaults", values=context.defaults["intent"])
     wanted = Layer(name="command line", values={"model": model, "node": node})
     intent = resolve((defaults, wanted)).intent
     planned = make_plan(context.catalog, intent, set_settings={}, nodes=1)
-    write_text(target, intent_text(planned, schema=paths.shipped("profiles") / "schemas" / SCHEMA_FILE))
+    if target.exists() and not force:
+        raise UsageError(f"{target} is there already", hint="edit it, or replace it with --force")
+    schema = Path(SCHEMA_FOLDER) / SCHEMA_FILE
+    with storage(schema):
+        text = (paths.shipped("profiles") / "schemas" / SCHEMA_FILE).read_text(encoding="utf-8")
+    write_text(target.parent / schema, text)
+    write_text(target, intent_text(planned, schema=schema))
     result(f"wrote {target}")
     if not planned.rehearsal:
         say("next: put your hosts in it, then `deploykit up --dry-run` and `deploykit up`")
@@ -49,7 +55,7 @@ def intent_text(planned: "Planned", *, schema: Path) -> str:
     hosts = "" if planned.rehearsal else _HOSTS
     limits = ", ".join(f"{name}: {value:g}" for name, value in slo.model_dump().items() if value is not None)
     return f"""\
-# yaml-language-server: $schema={schema.as_uri()}
+# yaml-language-server: $schema={schema.as_posix()}
 # What deploykit serves, where, and what to compare it with. Every key: `deploykit config`.
 # Later wins: defaults, this file, DEPLOYKIT_* variables, the command line. Secrets do not belong here:
 # the callers' key comes from DEPLOYKIT_API_KEY or DEPLOYKIT_API_KEY_FILE, the hub's token from HF_TOKEN.

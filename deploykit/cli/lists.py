@@ -29,7 +29,7 @@ def models(name: Name = None, *, json: options.Json = False) -> None:
     for p in profiles:
         total = p.parameters.total_b if p.parameters else None
         active = p.parameters.active_b if p.parameters else None
-        served = ", ".join(c.precision for c in p.checkpoints) if p.open_weights else "API only"
+        served = ", ".join(c.name for c in p.checkpoints) if p.open_weights else "API only"
         context_tokens = f"{p.architecture.max_context:,}" if p.architecture else "unknown"
         rows.append((p.name, p.title, _known(total), _known(active), context_tokens, served, p.license or "unknown"))
     table(

@@ -1,5 +1,6 @@
 """The command line: registers the commands, and is the only place where errors are caught and printed."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -96,6 +97,6 @@ def main() -> None:
         say("interrupted")
         sys.exit(130)
     except BrokenPipeError:  # `deploykit models | head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
         sys.exit(141)
     sys.exit(code if isinstance(code, int) else 0)

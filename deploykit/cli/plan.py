@@ -33,9 +33,14 @@ def plan(
     json: options.Json = False,
 ) -> None:
     """Decide layout, memory, limits and vLLM settings for a model on a machine, with reasons."""
-    _context, _intent, planned = planned_from(
+    from deploykit.workflows.bundling import make_bundle
+
+    _context, intent, planned = planned_from(
         file, {"model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint}, set_
     )
+    make_bundle(
+        planned, intent, placeholder_hosts(planned, intent), key_required=True
+    )  # holds every setting against the flags
     decided = planned.plan
     if json:
         envelope("plan", decided.as_data())

@@ -53,11 +53,23 @@ def up(
         show(context, planned, intent, as_json=json)
         return
     target = _target(planned, intent, inventory, hosts)
+    _refuse_an_open_endpoint(planned, intent, key="VLLM_API_KEY" in context.secrets)
     arrival = _go(context, planned, intent, target, again=again)
     if json:
         envelope("up", _summary(arrival))
     else:
         _closing(arrival, target, context.defaults["example_node"])
+
+
+def _refuse_an_open_endpoint(planned: "Planned", intent: "Intent", *, key: bool) -> None:
+    """Refuse to serve everybody who reaches a real node, unless that was asked for."""
+    from deploykit.errors import UsageError
+
+    if not (planned.rehearsal or key or intent.gateway.public):
+        raise UsageError(
+            "without a key the model would serve everybody who reaches the node",
+            hint="set DEPLOYKIT_API_KEY or DEPLOYKIT_API_KEY_FILE, or say `gateway: {public: true}` in deploykit.yaml",
+        )
 
 
 def _inventory_hosts(inventory: "options.Inventory") -> tuple[str, ...]:

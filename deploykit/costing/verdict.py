@@ -26,6 +26,8 @@ def verdict(
         arithmetic += f" {offer.title} is another model."
 
     against = _why_not(measurements, rehearsal=rehearsal)
+    if rehearsal:
+        return "none", f"No verdict: {'; '.join(against)}. The sums below show how the figures are made, and no more."
     if against:
         return "none", f"No verdict: {'; '.join(against)}. By the arithmetic alone: {_lower(arithmetic)}"
     if measurements.verdict == "UNCLEAR":

@@ -24,6 +24,9 @@ _LENGTH_OFF = 0.05
 _BACKLOG_SHARE, _BACKLOG_REQUESTS = 0.1, 5
 _COALESCED = 0.05
 
+_FEWEST = 0.9
+"""A window without the requests for this quantile says too little to be VALID."""
+
 
 def doubts(
     run: LoadTestRun, stages: Sequence[StageMeasurement], priced: int, reconciliation: Reconciliation
@@ -179,7 +182,9 @@ def _backlog(run: LoadTestRun, stage: StageMeasurement) -> Iterator[Caveat]:
 def _few(priced: StageMeasurement) -> Iterator[Caveat]:
     missing = [f"p{p * 100:.0f} needs {need}" for p, need in NEEDED.items() if priced.e2e.count < need]
     if priced.e2e.count and missing:
-        yield _note("few-requests", f"{priced.e2e.count} requests in the priced window: {', '.join(missing)}")
+        says = f"{priced.e2e.count} requests in the priced window: {', '.join(missing)}"
+        too_few = priced.e2e.count < NEEDED[_FEWEST]
+        yield _doubt("few-requests", f"only {says}") if too_few else _note("few-requests", says)
 
 
 def _lengths(run: LoadTestRun) -> Iterator[Caveat]:

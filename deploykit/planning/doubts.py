@@ -34,6 +34,12 @@ def gpu_doubts(request: PlanRequest, candidate: Candidate, chosen: Chosen, plan:
 def _memory_doubts(request: PlanRequest, candidate: Candidate, chosen: Chosen) -> list[Caveat]:
     checkpoint, weights, need = candidate.checkpoint, candidate.ground.weights, chosen.fitting.need
     layout, doubts = need.layout, list[Caveat]()
+    if checkpoint.note:
+        doubts.append(
+            Caveat(
+                code="checkpoint-note", weight=Weight.NOTE, says=f"checkpoint `{checkpoint.name}`: {checkpoint.note}"
+            )
+        )
     if weights.derived:
         doubts.append(
             _doubt(

@@ -144,4 +144,4 @@ def _by_weight(
 def _commands(plan: Plan) -> tuple[str, ...]:
     again = f"deploykit up {plan.model} --node {plan.node} --workload {plan.workload}"
     nodes = f" --nodes {plan.nodes}" if plan.nodes > 1 else ""
-    return (f"{again}{nodes}", "deploykit report latest --markdown")
+    return (f"{again}{nodes} --again", "deploykit report latest --markdown")

@@ -106,5 +106,6 @@ def _with_machines_that_do(error: PlanningError, catalog: Catalog, request: Plan
         return error
     if not found:
         return error
-    hint = " ".join(part for part in (error.hint, "These would do:", "; ".join(found)) if part)
+    before = f"{error.hint.rstrip('.')}. " if error.hint else ""
+    hint = f"{before}These would do: {'; '.join(found)}"
     return PlanningError(error.what, where=error.where, hint=hint, detail=error.detail)

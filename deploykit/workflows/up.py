@@ -45,6 +45,8 @@ def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world
     digest = bundle.manifest.digest
     before = world.records.find(target.name)
     same = before is not None and before.release == digest and before.measured and not again
+    if before is not None and before.model != planned.plan.model:
+        world.reporter.note(f"`{before.model}` is served now; `{planned.plan.model}` takes its place")
     run = _run_folder(world, planned, before if same else None)
     run.write("plan.json", planned.plan)
     world.reporter.begin("render")

@@ -121,8 +121,18 @@ def test_throughput_over_time_adds_up_to_the_tokens() -> None:
     assert [point.requests_in_flight for point in points] == [0, 1, 1, 1, 1, 0, 0, 0, 0, 0]
 
 
+ENOUGH = [moved(n / 100) for n in range(64)]
+"""As many requests as a 90th percentile needs."""
+
+
+def test_a_few_requests_are_not_enough_for_valid() -> None:
+    measured = measure(make_run(*ENOUGH[:63]))
+    assert measured.verdict == "UNCLEAR"
+    assert codes(measured) == {"few-requests": "doubt"}
+
+
 def test_a_clean_run_is_valid() -> None:
-    measured = measure(make_run(make_sample(), moved(1)))
+    measured = measure(make_run(*ENOUGH))
     assert measured.verdict == "VALID"
     assert set(codes(measured)) == {"few-requests"}
     assert measured.reconciliation.difference == 0
@@ -165,7 +175,7 @@ def test_an_engine_that_was_restarted_makes_the_run_invalid() -> None:
 
 
 def test_without_counters_the_run_stands_and_says_so() -> None:
-    measured = measure(make_run(make_sample(), before=None, after=None))
+    measured = measure(make_run(*ENOUGH, before=None, after=None))
     assert codes(measured)["not-reconciled"] == "note"
     assert measured.verdict == "VALID"
 
