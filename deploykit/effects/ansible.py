@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from deploykit.deploying.deployment import TaskFailure
 from deploykit.effects.ansible_events import EventLog, tasks_by_host
-from deploykit.effects.ansible_room import clean_environment, interrupts, json_file, private_folder
+from deploykit.effects.ansible_room import clean_environment, interrupts, json_file, private_folder, variables_file
 from deploykit.effects.processes import end_marked
 from deploykit.errors import DeploymentError, Interrupted
 from deploykit.workflows.ports import PlaybookResult, TaskEvent
@@ -70,11 +70,11 @@ class AnsibleRunner:
         log_dir.mkdir(parents=True, exist_ok=True)
         log = log_dir / "ansible.log"
         with private_folder() as private, clean_environment(secrets), log.open("a", encoding="utf-8") as written:
-            files = [json_file(private / "vars.json", variables)]
+            files = [variables_file(private / "vars.yml", variables)]
             if secrets:
-                files.append(json_file(private / "secrets.json", {"deploykit_secrets": dict(secrets)}))
+                files.append(variables_file(private / "secrets.yml", {"deploykit_secrets": dict(secrets)}))
             arguments = [*_extra(files), *(["--check"] if check else [])]
-            with self._listing(playbook, inventory, private / "vars.json") as listing:
+            with self._listing(playbook, inventory, private / "vars.yml") as listing:
                 events = EventLog(on_event, listing.count)
 
                 def handle(event: dict[str, Any]) -> None:
@@ -83,7 +83,7 @@ class AnsibleRunner:
                         written.flush()
                     events.take(event)
                     if events.begun:  # Ansible has read it
-                        (private / "secrets.json").unlink(missing_ok=True)
+                        (private / "secrets.yml").unlink(missing_ok=True)
 
                 status, rc = self._play(playbook, inventory, arguments, private, handle)
         if status == "canceled":
@@ -109,7 +109,7 @@ class AnsibleRunner:
     ) -> dict[str, tuple[str, ...]]:
         """Return the tasks that would run, per host, as `role : task`. Connects to nothing."""
         with private_folder() as private, clean_environment({}):
-            arguments = _extra([json_file(private / "vars.json", variables)])
+            arguments = _extra([variables_file(private / "vars.yml", variables)])
             try:
                 done = subprocess.run(  # noqa: S603 - our own environment's program, arguments are no shell text
                     self._list_command(playbook, inventory, arguments),

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import yaml
+
 _SECRET_WORDS = ("TOKEN", "API_KEY", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
 
 
@@ -19,6 +21,34 @@ def json_file(path: Path, content: Mapping[str, object]) -> Path:
     with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
         json.dump(content, file)
     return path
+
+
+class _Literal(str):
+    """Text that Ansible must not read as a template."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes `_Literal` with Ansible's `!unsafe` tag."""
+
+
+_Dumper.add_representer(_Literal, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"'))
+
+
+def variables_file(path: Path, variables: Mapping[str, object]) -> Path:
+    """Write extra variables that only we can read; a key such as `{{ x }}` stays what it is and is never evaluated."""
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+        yaml.dump(_literal(dict(variables)), file, Dumper=_Dumper, allow_unicode=True, width=1_000_000)
+    return path
+
+
+def _literal(value: object) -> object:
+    if isinstance(value, str):
+        return _Literal(value)
+    if isinstance(value, Mapping):
+        return {str(key): _literal(inner) for key, inner in value.items()}
+    return [_literal(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 @contextlib.contextmanager

@@ -185,7 +185,7 @@ def test_secrets_reach_the_task_and_leave_no_trace(play, tmp_path, monkeypatch):
     written = [p for p in [*tmp_path.rglob("*"), *ansible_home.rglob("*")] if p.is_file()]
     assert play.log in written
     assert not [p for p in written if SECRET.encode() in p.read_bytes()]
-    assert not list(Path("/dev/shm").glob("deploykit-run-*/secrets.json"))  # noqa: S108 - where runs are, not a file of ours
+    assert not list(Path("/dev/shm").glob("deploykit-run-*/secrets.yml"))  # noqa: S108 - where runs are, not a file of ours
 
 
 def test_the_operator_s_ansible_settings_change_nothing(play, monkeypatch):
@@ -210,3 +210,24 @@ playbook: site.yml
 """
     tasks = ("engine : Check the role's variables", "engine : Start: it : now", "Alone")
     assert tasks_by_host(text) == {"node1": tasks, "node2": tasks}
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ lookup('pipe', 'touch FILE') }}", "a\"b'c $(touch FILE) \\ %s", "  spaces  ", "{# no #}"]
+)
+def test_what_is_given_is_text_and_never_a_template(play, tmp_path, text):
+    planted = tmp_path / "planted"
+    text = text.replace("FILE", str(planted))
+    written = tmp_path / "written"
+    copy = {
+        "name": "Write it",
+        "ansible.builtin.copy": {
+            "dest": str(written),
+            "mode": "0600",
+            "content": "{{ a.b[0] }}|{{ deploykit_secrets.KEY }}|",
+        },
+    }
+    result = play(copy, variables={"a": {"b": [text]}}, secrets={"KEY": text})
+    assert result.status == "successful"
+    assert written.read_text() == f"{text}|{text}|"
+    assert not planted.exists()
