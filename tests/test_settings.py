@@ -48,3 +48,11 @@ def test_a_secret_file_that_holds_no_secret_is_an_error(monkeypatch, tmp_path, c
     monkeypatch.setenv("DEPLOYKIT_API_KEY_FILE", str(file))
     with pytest.raises(UsageError, match="secret file"):
         secrets(read_environment())
+
+
+@pytest.mark.parametrize("key", ["abc\ndef", "schl\u00fcssel"])
+def test_a_key_that_http_cannot_carry_is_refused_and_not_repeated(monkeypatch, key):
+    monkeypatch.setenv("DEPLOYKIT_API_KEY", key)
+    with pytest.raises(UsageError) as caught:
+        secrets(read_environment())
+    assert key not in str(caught.value)

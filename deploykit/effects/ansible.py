@@ -176,7 +176,12 @@ class AnsibleRunner:
 
     def _environment(self) -> dict[str, str]:
         path = os.pathsep.join([str(_programs()), os.environ.get("PATH", os.defpath)])
-        return {"ANSIBLE_CONFIG": str(self._playbooks / "ansible.cfg"), "PATH": path, "PYTHONUTF8": "1"}
+        return {
+            "ANSIBLE_CONFIG": str(self._playbooks / "ansible.cfg"),
+            "PATH": path,
+            "PYTHONUTF8": "1",
+            "LC_ALL": "C.UTF-8",
+        }
 
     def _list_command(self, playbook: str, inventory: Path, arguments: list[str]) -> list[str]:
         program = str(_programs() / "ansible-playbook")

@@ -4,10 +4,10 @@ import datetime as dt
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from deploykit.effects.files import read_value, storage, write_text
-from deploykit.errors import CatalogError
+from deploykit.errors import CatalogError, StorageError
 from deploykit.measuring.samples import RequestSample
 from deploykit.rendering.bundle import Bundle
 
@@ -74,7 +74,10 @@ class RunStore:
         """Read `samples.jsonl`; a last line cut short by a crash is left out."""
         with storage(self.path("samples.jsonl"), "read"):
             lines = self.path("samples.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-        return tuple(RequestSample.model_validate_json(line) for line in lines if line.endswith("\n"))
+        try:
+            return tuple(RequestSample.model_validate_json(line) for line in lines if line.endswith("\n"))
+        except ValidationError as error:
+            raise StorageError(f"{self.path('samples.jsonl')} is damaged: {error.errors()[0]['msg']}") from None
 
 
 class RunStores:
