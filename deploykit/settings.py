@@ -73,8 +73,8 @@ def secrets(environment: Environment) -> dict[str, str]:
             found[name] = value.get_secret_value()
         elif file is not None:
             found[name] = _read_secret(file)
-    for name, value in found.items():
-        if not (value.isascii() and value.isprintable()):  # the message must not hold the secret
+    for name, text in found.items():
+        if not (text.isascii() and text.isprintable()):  # the message must not hold the secret
             raise UsageError(
                 f"the secret for {name} holds characters that an HTTP header cannot carry",
                 hint="printable ASCII on one line",
