@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 import deploykit
 from deploykit.errors import Interrupted, LoadTestError, StorageError
-from deploykit.measuring.samples import GeneratorFacts, LoadTestSpec, RequestSample
+from deploykit.measuring.samples import GeneratorFacts, LoadTestSpec, RequestSample, parse_samples
 from deploykit.workflows.ports import Progress
 
 _POLL_S = 0.25
@@ -86,9 +86,8 @@ def read_samples(file: Path) -> tuple[RequestSample, ...]:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return ()
-    lines = text.split("\n")[:-1]
     try:
-        return tuple(RequestSample.model_validate_json(line) for line in lines)
+        return parse_samples(text)
     except ValidationError as error:
         raise LoadTestError(f"{file} has a line that is not a sample", detail=str(error)) from error
 

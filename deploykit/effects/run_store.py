@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from deploykit.effects.files import read_value, storage, write_text
 from deploykit.errors import CatalogError, StorageError
-from deploykit.measuring.samples import RequestSample
+from deploykit.measuring.samples import RequestSample, parse_samples
 from deploykit.rendering.bundle import Bundle
 
 T = TypeVar("T", bound=BaseModel)
@@ -73,9 +73,9 @@ class RunStore:
     def read_samples(self) -> tuple[RequestSample, ...]:
         """Read `samples.jsonl`; a last line cut short by a crash is left out."""
         with storage(self.path("samples.jsonl"), "read"):
-            lines = self.path("samples.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+            text = self.path("samples.jsonl").read_text(encoding="utf-8")
         try:
-            return tuple(RequestSample.model_validate_json(line) for line in lines if line.endswith("\n"))
+            return parse_samples(text)
         except ValidationError as error:
             raise StorageError(f"{self.path('samples.jsonl')} is damaged: {error.errors()[0]['msg']}") from None
 

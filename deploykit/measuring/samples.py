@@ -113,3 +113,12 @@ class LoadTestRun(Value):
     before: EngineCounters | None
     after: EngineCounters | None
     samples: tuple[RequestSample, ...]
+
+
+def parse_samples(text: str) -> tuple[RequestSample, ...]:
+    """Return the samples in the text of a `samples.jsonl`; a last line cut while it was written is left out.
+
+    Raises pydantic's ValidationError for a line that is not a sample. Only a line feed ends a line: an error's text may
+    hold the other characters that `splitlines` breaks at.
+    """
+    return tuple(RequestSample.model_validate_json(line) for line in text.split("\n")[:-1])
