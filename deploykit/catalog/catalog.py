@@ -21,6 +21,7 @@ class Catalog(Protocol):
 
     def model(self, name: str) -> Profile: ...  # noqa: D102
     def standin(self, name: str) -> Profile: ...  # noqa: D102
+    def config_model(self, path: str, flags: FlagTable) -> Profile: ...  # noqa: D102
     def node(self, name: str) -> Node: ...  # noqa: D102
     def workload(self, name: str) -> Workload: ...  # noqa: D102
     def price(self, name: str) -> ApiPrice: ...  # noqa: D102

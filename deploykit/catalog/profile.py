@@ -130,5 +130,9 @@ class Profile(Value):
     serving: Serving | None = None
     rehearsal: str | None = Field(None, description="The stand-in of the same family, in profiles/standins/.")
     stand_in: StandInRecipe | None = None
+    config_file: str | None = Field(
+        None, description="The config.json it was read from; such a model is planned, not deployed."
+    )
+    assumptions: tuple[str, ...] = Field((), description="What was assumed where its config.json leaves it open.")
     source: str
     note: str | None = None

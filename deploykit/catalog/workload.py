@@ -84,10 +84,23 @@ Stage = Annotated[ClosedLoop | OpenLoop, Field(discriminator="kind")]
 class Slo(Value):
     """What a request must meet to count as good. Percentile verdicts need `share` of the requests to be good."""
 
-    ttft_s: float | None = Field(None, gt=0, description="Time from the intended send to the first token.")
-    tpot_s: float | None = Field(None, gt=0, description="Mean time per output token after the first.")
-    e2e_s: float | None = Field(None, gt=0, description="Time from the intended send to the last token.")
+    ttft_s: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Time from the intended send to the first token."
+    )
+    tpot_s: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Mean time per output token after the first."
+    )
+    e2e_s: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Time from the intended send to the last token."
+    )
     share: float = Field(0.99, gt=0, le=1, description="Share of requests that must be good.")
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> "Slo":
+        if self.ttft_s is not None and self.e2e_s is not None and self.e2e_s < self.ttft_s:
+            msg = f"the last token may come {self.e2e_s:g} s after the send, the first one {self.ttft_s:g} s"
+            raise ValueError(msg)
+        return self
 
 
 class Workload(Facts):

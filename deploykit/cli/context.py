@@ -152,3 +152,27 @@ def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
             ) from None
         found[key.strip().replace("_", "-")] = value
     return found
+
+
+_SLO_KEYS = {"ttft": "ttft_s", "tpot": "tpot_s", "e2e": "e2e_s", "share": "share"}
+
+
+def parse_slo(text: str | None) -> dict[str, float] | None:
+    """Parse `--slo ttft=2,tpot=0.05`; seconds, and a share of requests."""
+    if text is None:
+        return None
+    found: dict[str, float] = {}
+    for pair in text.split(","):
+        key, _, value = (part.strip() for part in pair.partition("="))
+        name = _SLO_KEYS.get(key.removesuffix("_s"))
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if name is None or not number > 0 or number == float("inf"):
+            raise UsageError(
+                f"`--slo {text}`: `{pair.strip()}` is not one of {', '.join(_SLO_KEYS)} with a number above zero",
+                hint="such as --slo ttft=2,tpot=0.05",
+            )
+        found[name] = number
+    return found

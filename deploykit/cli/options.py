@@ -19,6 +19,14 @@ WorkloadName = Annotated[
 Checkpoint = Annotated[
     str | None, typer.Option("--checkpoint", help="One of the model's checkpoints.", show_default=False)
 ]
+Slo = Annotated[
+    str | None,
+    typer.Option(
+        "--slo",
+        help="Limits over the workload's, such as ttft=2,tpot=0.05,e2e=30,share=0.95 (seconds; share of requests).",
+        show_default=False,
+    ),
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A vLLM setting, as key=value; may be repeated.", show_default=False)
 ]

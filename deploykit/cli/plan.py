@@ -20,6 +20,7 @@ def plan(
     node: options.NodeName = None,
     nodes: options.Nodes = None,
     workload: options.WorkloadName = None,
+    slo: options.Slo = None,
     checkpoint: options.Checkpoint = None,
     set_: options.Settings = None,
     file: options.File = None,
@@ -33,11 +34,13 @@ def plan(
     json: options.Json = False,
 ) -> None:
     """Decide layout, memory, limits and vLLM settings for a model on a machine, with reasons."""
+    from deploykit.cli.context import parse_slo
     from deploykit.workflows.bundling import make_bundle
 
-    _context, intent, planned = planned_from(
-        file, {"model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint}, set_
-    )
+    wanted = {
+        "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint, "slo": parse_slo(slo),
+    }  # fmt: skip
+    _context, intent, planned = planned_from(file, wanted, set_)
     make_bundle(
         planned, intent, placeholder_hosts(planned, intent), key_required=True
     )  # holds every setting against the flags

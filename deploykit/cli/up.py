@@ -20,6 +20,7 @@ def up(
     node: options.NodeName = None,
     nodes: options.Nodes = None,
     workload: options.WorkloadName = None,
+    slo: options.Slo = None,
     checkpoint: options.Checkpoint = None,
     set_: options.Settings = None,
     file: options.File = None,
@@ -35,13 +36,13 @@ def up(
     json: options.Json = False,
 ) -> None:
     """Plan, render, provision, load-test and report. Without arguments: a rehearsal on this machine."""
-    from deploykit.cli.context import Context, parse_settings
+    from deploykit.cli.context import Context, parse_settings, parse_slo
     from deploykit.workflows.planning import make_plan
 
     context = Context()
     cost = {key: value for key, value in (("rates", rate), ("offers", offer)) if value}
     wanted: dict[str, Any] = {
-        "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint, "port": port, "cost": cost or None,
+        "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint, "port": port, "cost": cost or None, "slo": parse_slo(slo),
     }  # fmt: skip
     intent = context.intent(file, wanted).intent
     hosts = _inventory_hosts(inventory)
@@ -53,7 +54,7 @@ def up(
         show(context, planned, intent, as_json=json)
         return
     target = _target(planned, intent, inventory, hosts)
-    _refuse_an_open_endpoint(planned, intent, key="VLLM_API_KEY" in context.secrets)
+    _refuse_what_cannot_be_served(planned, intent, key="VLLM_API_KEY" in context.secrets)
     arrival = _go(context, planned, intent, target, again=again)
     if json:
         envelope("up", _summary(arrival))
@@ -61,10 +62,15 @@ def up(
         _closing(arrival, target, context.defaults["example_node"])
 
 
-def _refuse_an_open_endpoint(planned: "Planned", intent: "Intent", *, key: bool) -> None:
-    """Refuse to serve everybody who reaches a real node, unless that was asked for."""
+def _refuse_what_cannot_be_served(planned: "Planned", intent: "Intent", *, key: bool) -> None:
+    """Refuse a model whose weights nobody named, and to serve everybody who reaches a real node unless asked to."""
     from deploykit.errors import UsageError
 
+    if planned.profile.config_file:
+        raise UsageError(
+            f"`{planned.profile.name}` is planned from its config.json, which does not say where its weights are",
+            hint="write profiles/models/NAME.yaml for it: docs/how-to/add-a-model.md; `up --dry-run` works without",
+        )
     if not (planned.rehearsal or key or intent.gateway.public):
         raise UsageError(
             "without a key the model would serve everybody who reaches the node",

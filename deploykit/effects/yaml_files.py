@@ -38,7 +38,7 @@ def load_yaml_model(path: Path, model_type: type[Model], **injected: object) -> 
 
 def load_yaml(path: Path) -> YamlText:
     """Read one YAML file as plain data; raises CatalogError if it cannot be read or does not hold `key: value` lines."""
-    return parse_yaml(_read(path), file=shown(path))
+    return parse_yaml(read_text(path), file=shown(path))
 
 
 class YamlCatalog:
@@ -65,6 +65,12 @@ class YamlCatalog:
         """Load a model's profile."""
         return load_yaml_model(self.path("models", name), Profile, name=name)
 
+    def config_model(self, path: str, flags: FlagTable) -> Profile:
+        """Read a model that has no profile from its config.json, given as that file or its folder."""
+        from deploykit.effects.config_files import config_profile
+
+        return config_profile(path, flags.extra.get("architectures", ()))
+
     def standin(self, name: str) -> Profile:
         """Load a stand-in's profile."""
         return load_yaml_model(self.path("standins", name), Profile, name=name)
@@ -89,7 +95,7 @@ class YamlCatalog:
         """Load the flag table that stands beside an engine release."""
         path = self.path("engines", engine.name).parent / engine.flag_table
         try:
-            return FlagTable.model_validate_json(_read(path))
+            return FlagTable.model_validate_json(read_text(path))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = ".".join(str(part) for part in first["loc"])
@@ -108,7 +114,8 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return a file's text; raises CatalogError if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -122,6 +122,8 @@ def _traffic_doubts(request: PlanRequest, candidate: Candidate, chosen: Chosen) 
 
 def _notes(request: PlanRequest, candidate: Candidate, plan: Plan) -> list[Caveat]:
     node, gpu, notes = request.node, request.node.gpu, list[Caveat]()
+    if request.profile.config_file:
+        notes.append(_note("from-config", f"planned from config.json alone: {'; '.join(request.profile.assumptions)}"))
     drafts = candidate.checkpoint.drafts
     if drafts and plan.setting("speculative-config") is None:
         notes.append(

@@ -40,5 +40,7 @@ class PlanRequest(Value):
     @property
     def model_file(self) -> str:
         """Where the served profile stands, for messages and sources."""
+        if self.served.config_file is not None:
+            return self.served.config_file
         folder = "standins" if self.stand_in else "models"
         return f"profiles/{folder}/{self.served.name}.yaml"

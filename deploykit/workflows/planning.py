@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from deploykit.catalog.catalog import Catalog
 from deploykit.catalog.engine import EngineRelease, FlagTable
+from deploykit.catalog.hf_config import is_config_path
 from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
-from deploykit.catalog.workload import Workload
-from deploykit.errors import DeploykitError, PlanningError
+from deploykit.catalog.workload import Slo, Workload
+from deploykit.errors import DeploykitError, PlanningError, UsageError
 from deploykit.intent import Intent
 from deploykit.planning.plan import Plan
 from deploykit.planning.planner import plan, smallest_that_fits
@@ -36,16 +37,38 @@ class Planned:
 
 def make_plan(catalog: Catalog, intent: Intent, *, set_settings: Mapping[str, JsonValue], nodes: int) -> Planned:
     """Look everything up and plan; a PlanningError's hint names the smallest machines that would do."""
-    profile = catalog.model(intent.model)
-    node = catalog.node(intent.node)
-    rehearsal = node.status == "this-machine"
+    request = make_request(catalog, intent, set_settings=set_settings, nodes=nodes)
+    try:
+        decided = plan(request)
+    except PlanningError as error:
+        raise _with_machines_that_do(error, catalog, request) from None
+    return Planned(
+        plan=decided,
+        profile=request.profile,
+        served=request.served,
+        node=request.node,
+        workload=request.workload,
+        engine=request.engine,
+        flags=request.flags,
+        rehearsal=request.stand_in is not None,
+    )
+
+
+def make_request(
+    catalog: Catalog, intent: Intent, *, set_settings: Mapping[str, JsonValue], nodes: int, node: str | None = None
+) -> PlanRequest:
+    """Look up everything a plan is made from; `node` looks at another machine than the intent's."""
+    machine = catalog.node(node or intent.node)
+    rehearsal = machine.status == "this-machine"
     engine = catalog.engine(intent.engine)
     flags = catalog.flags(engine)
+    from_config = is_config_path(intent.model)
+    profile = catalog.config_model(intent.model, flags) if from_config else catalog.model(intent.model)
     workload = _workload(catalog, intent, rehearsal=rehearsal)
     stand_in = catalog.standin(_stand_in_name(profile)) if rehearsal else None
-    request = PlanRequest(
+    return PlanRequest(
         profile=profile,
-        node=node,
+        node=machine,
         nodes=nodes,
         workload=workload,
         engine=engine,
@@ -55,20 +78,6 @@ def make_plan(catalog: Catalog, intent: Intent, *, set_settings: Mapping[str, Js
         operator_file=intent.settings,
         operator_set=dict(set_settings),
         port=intent.port,
-    )
-    try:
-        decided = plan(request)
-    except PlanningError as error:
-        raise _with_machines_that_do(error, catalog, request) from None
-    return Planned(
-        plan=decided,
-        profile=profile,
-        served=stand_in or profile,
-        node=node,
-        workload=workload,
-        engine=engine,
-        flags=flags,
-        rehearsal=rehearsal,
     )
 
 
@@ -92,7 +101,14 @@ def _workload(catalog: Catalog, intent: Intent, *, rehearsal: bool) -> Workload:
     changes = {key: value for key, value in intent.slo.model_dump().items() if value is not None}
     if not changes:
         return workload
-    return workload.model_copy(update={"slo": workload.slo.model_copy(update=changes)})
+    try:
+        slo = Slo.model_validate({**workload.slo.model_dump(), **changes})
+    except ValidationError as error:
+        what = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(
+            f"the service level objective contradicts itself: {what}", hint="change `slo` or --slo"
+        ) from None
+    return workload.model_copy(update={"slo": slo})
 
 
 def _with_machines_that_do(error: PlanningError, catalog: Catalog, request: PlanRequest) -> DeploykitError:
