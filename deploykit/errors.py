@@ -71,6 +71,10 @@ class PlanningError(DeploykitError):
     kind = "planning"
 
 
+class DoesNotFitError(PlanningError):
+    """A plan that another machine, or more of them, would make possible."""
+
+
 class UnsupportedSettingError(DeploykitError):
     """A vLLM setting that the engine release does not have, or not with that value."""
 

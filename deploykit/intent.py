@@ -70,6 +70,9 @@ class Intent(Value):
     checkpoint: str | None = Field(
         None, description="One of the model's checkpoints; the planner chooses if it is not given."
     )
+    speculation: str = Field(
+        "off", description="Speculative decoding: `off`, `auto`, or a method of the model (`deploykit models show`)."
+    )
     slo: SloIntent = SloIntent()
     settings: dict[str, JsonValue] = Field(
         default_factory=dict, description="vLLM settings that replace the planner's."

@@ -70,6 +70,27 @@ class KnownIssue(Facts):
     settings: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+class SettingRule(Facts):
+    """What one value of a setting needs of GPU, layout or checkpoint; without it the engine dies or answers nonsense."""
+
+    code: str
+    setting: str = Field(description="The setting; `a.b` is the key `b` of the setting `a`.")
+    value: JsonValue = Field(description="The value this is about; one that ends in `*` is a beginning.")
+    min_capability: float | None = Field(None, description="Lowest CUDA compute capability.")
+    below_capability: float | None = Field(None, description="Only GPUs below this capability.")
+    expert_parallel: bool = Field(False, description="Only layouts that spread experts.")
+    precisions: tuple[str, ...] = Field((), description="Only checkpoints that store experts so; empty is all.")
+    says: str
+
+
+class KvOffload(Facts):
+    """The engine's own offloading of KV cache to host memory, and which attention it was made for."""
+
+    size_setting: str = Field(description="Setting with the buffer's GiB, summed over the ranks of one engine core.")
+    kinds: tuple[str, ...] = Field(description="Kinds of attention groups it holds.")
+    share_of_ram: float = Field(gt=0, lt=1, description="Most of the host's memory this project gives to it.")
+
+
 class MetricNames(Value):
     """Names in the engine's /metrics."""
 
@@ -94,4 +115,6 @@ class EngineRelease(Facts):
     cpu: Runtime
     removed_flags: tuple[RemovedFlag, ...] = ()
     known_issues: tuple[KnownIssue, ...] = ()
+    setting_rules: tuple[SettingRule, ...] = ()
+    kv_offload: KvOffload | None = None
     metrics: MetricNames

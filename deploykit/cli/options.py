@@ -27,6 +27,15 @@ Slo = Annotated[
         show_default=False,
     ),
 ]
+Speculate = Annotated[
+    str | None,
+    typer.Option(
+        "--speculate",
+        metavar="METHOD",
+        help="Speculative decoding: `off`, `auto`, or a method of the model such as mtp.",
+        show_default="off",
+    ),
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A vLLM setting, as key=value; may be repeated.", show_default=False)
 ]

@@ -21,6 +21,7 @@ def plan(
     nodes: options.Nodes = None,
     workload: options.WorkloadName = None,
     slo: options.Slo = None,
+    speculate: options.Speculate = None,
     checkpoint: options.Checkpoint = None,
     set_: options.Settings = None,
     file: options.File = None,
@@ -38,7 +39,7 @@ def plan(
     from deploykit.workflows.bundling import make_bundle
 
     wanted = {
-        "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint, "slo": parse_slo(slo),
+        "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint, "slo": parse_slo(slo), "speculation": speculate,
     }  # fmt: skip
     _context, intent, planned = planned_from(file, wanted, set_)
     make_bundle(

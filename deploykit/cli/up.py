@@ -21,6 +21,7 @@ def up(
     nodes: options.Nodes = None,
     workload: options.WorkloadName = None,
     slo: options.Slo = None,
+    speculate: options.Speculate = None,
     checkpoint: options.Checkpoint = None,
     set_: options.Settings = None,
     file: options.File = None,
@@ -42,7 +43,7 @@ def up(
     context = Context()
     cost = {key: value for key, value in (("rates", rate), ("offers", offer)) if value}
     wanted: dict[str, Any] = {
-        "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint, "port": port, "cost": cost or None, "slo": parse_slo(slo),
+        "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint, "port": port, "cost": cost or None, "slo": parse_slo(slo), "speculation": speculate,
     }  # fmt: skip
     intent = context.intent(file, wanted).intent
     hosts = _inventory_hosts(inventory)

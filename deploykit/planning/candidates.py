@@ -1,7 +1,7 @@
 """Request -> for each checkpoint the layouts that fit, and those that do not with their reason."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deploykit.catalog.attention import Mamba2
 from deploykit.catalog.catalog import nearest
@@ -11,9 +11,10 @@ from deploykit.planning.choosing import Fitting, request_bytes, step_seconds
 from deploykit.planning.limits import Traffic, context_wanted, limits_of, traffic_of
 from deploykit.planning.memory import UTILIZATION, Ground, Need, capacity_of, gpu_need
 from deploykit.planning.parallelism import illegal, layouts, machines_of
-from deploykit.planning.plan import Parallelism, RejectedLayout
+from deploykit.planning.plan import Choice, Parallelism, RejectedLayout
 from deploykit.planning.request import PlanRequest
 from deploykit.planning.settings import Footing, later_choices
+from deploykit.planning.speculation import OFF, drafted_tokens, speculation_for
 from deploykit.planning.weights import BITS, weights_of
 from deploykit.planning.wishes import Wishes, read_wishes
 from deploykit.units import GB
@@ -58,6 +59,8 @@ def checkpoints_to_try(request: PlanRequest) -> tuple[Checkpoint, ...]:
         return (_named(request, request.checkpoint),)
     order = {c.name: i for i, c in enumerate(served.checkpoints)}
     usable = [c for c in served.checkpoints if runs_on(c, capability)]
+    if request.speculation != OFF:
+        usable = [c for c in usable if speculation_for(request, c)]
     return tuple(sorted(usable, key=lambda c: (not is_native(c, capability), BITS[c.precision], order[c.name])))
 
 
@@ -94,10 +97,19 @@ def gpu_candidates(request: PlanRequest) -> Iterator[Candidate]:
     architecture = architecture_of(request)
     traffic = traffic_of(request.workload)
     for checkpoint in checkpoints_to_try(request):
-        wishes = read_wishes(later_choices(request, Footing(checkpoint=checkpoint.name)))
+        wishes = _with_drafts(request, checkpoint, later_choices(request, Footing(checkpoint=checkpoint.name)))
         ground = _ground(request, checkpoint, wishes, architecture)
         if ground is not None:
             yield _fit(request, checkpoint, ground, wishes, traffic)
+
+
+def _with_drafts(request: PlanRequest, checkpoint: Checkpoint, choices: tuple[Choice, ...]) -> Wishes:
+    """Return the wishes, with the tokens drafted per step: the operator's own config first, then the switch's."""
+    wishes = read_wishes(choices)
+    own = next((c.value for c in reversed(choices) if c.setting == "speculative-config"), None)
+    chosen = speculation_for(request, checkpoint)
+    config = own if own is not None else chosen.config if chosen else None
+    return replace(wishes, drafted=drafted_tokens(config))
 
 
 def _named(request: PlanRequest, name: str) -> Checkpoint:

@@ -4,6 +4,7 @@ from deploykit.caveat import REHEARSAL, Caveat, Weight
 from deploykit.planning.candidates import Candidate, is_native, max_context, total_gpu_gb
 from deploykit.planning.choosing import Chosen
 from deploykit.planning.limits import traffic_of
+from deploykit.planning.offload import Offload
 from deploykit.planning.plan import Parallelism, Plan
 from deploykit.planning.request import PlanRequest
 
@@ -20,13 +21,18 @@ def rehearsal_doubts(request: PlanRequest) -> tuple[Caveat, ...]:
     return (REHEARSAL, Caveat(code="not-exercised", weight=Weight.NOTE, says=f"the stand-in does not run: {missing}"))
 
 
-def gpu_doubts(request: PlanRequest, candidate: Candidate, chosen: Chosen, plan: Plan) -> tuple[Caveat, ...]:
+def gpu_doubts(
+    request: PlanRequest, candidate: Candidate, chosen: Chosen, plan: Plan, offload: Offload | None
+) -> tuple[Caveat, ...]:
     """Return the doubts about a plan for GPUs, heaviest first."""
     caveats = [
         *_memory_doubts(request, candidate, chosen),
         *_traffic_doubts(request, candidate, chosen),
         *_notes(request, candidate, plan),
     ]
+    if offload is not None and offload.gib is None:
+        caveats.append(_doubt("prefixes-exceed-kv", f"{offload.because}: evicted prefixes are computed again"))
+
     order = list(reversed(Weight))
     return tuple(sorted(caveats, key=lambda c: order.index(c.weight)))
 
@@ -125,12 +131,20 @@ def _notes(request: PlanRequest, candidate: Candidate, plan: Plan) -> list[Cavea
     if request.profile.config_file:
         notes.append(_note("from-config", f"planned from config.json alone: {'; '.join(request.profile.assumptions)}"))
     drafts = candidate.checkpoint.drafts
+    if plan.setting("speculative-config") is not None:
+        notes.append(
+            _note(
+                "acceptance-unknown",
+                "how many drafted tokens are accepted depends on your traffic: compare a load test with one at "
+                "`--speculate off`",
+            )
+        )
     if drafts and plan.setting("speculative-config") is None:
         notes.append(
             _note(
                 "speculation-off",
-                f"the checkpoint carries a draft for {' and '.join(drafts)}; speculative decoding is off unless "
-                "`speculative-config` is set",
+                f"the checkpoint carries a draft for {' and '.join(drafts)}; `--speculate auto` turns "
+                "speculative decoding on",
             )
         )
     if gpu is not None and gpu.reported_bytes is None:

@@ -89,7 +89,9 @@ def limits_of(need: Need, traffic: Traffic, wishes: Wishes, *, runtime: str, max
     ranks = need.layout.data * need.layout.replicas
     demand = math.ceil((traffic.peak or 0) / ranks)
     most = max(SEQUENCES[runtime], 1 << max(demand - 1, 0).bit_length())
-    sequences = wishes.max_num_seqs or max(1, min(per_rank, most, wishes.max_num_batched_tokens or most))
+    verified = 1 + wishes.drafted
+    slots = (wishes.max_num_batched_tokens or most * verified) // verified
+    sequences = wishes.max_num_seqs or max(1, min(per_rank, most, slots))
     step = LONG_STEP_TOKENS if runtime == "cuda" and traffic.prompt > STEP_TOKENS["cuda"] else STEP_TOKENS[runtime]
     if runtime == "cpu":
         # Latent attention on the CPU build has no chunked prefill: a prompt must fit one step.
@@ -97,7 +99,7 @@ def limits_of(need: Need, traffic: Traffic, wishes: Wishes, *, runtime: str, max
     return SchedulerLimits(
         max_model_len=length,
         max_num_seqs=sequences,
-        max_num_batched_tokens=wishes.max_num_batched_tokens or max(step, sequences),
+        max_num_batched_tokens=wishes.max_num_batched_tokens or max(step, sequences * verified),
         concurrent_at_workload=per_rank * need.layout.data,
     )
 

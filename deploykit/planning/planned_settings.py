@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from deploykit.catalog.profile import Checkpoint
+from deploykit.catalog.profile import Checkpoint, Speculation
 from deploykit.planning.candidates import is_native
+from deploykit.planning.offload import Offload
 from deploykit.planning.plan import Choice, Parallelism, SchedulerLimits
 from deploykit.planning.request import PlanRequest
 
@@ -23,6 +24,8 @@ class Decided:
     utilization: float | None
     checkpoint_because: str
     kv_cache_bytes: int | None
+    speculation: Speculation | None = None
+    offload: Offload | None = None
 
 
 def planned_settings(request: PlanRequest, decided: Decided) -> tuple[Choice, ...]:
@@ -38,6 +41,7 @@ def planned_settings(request: PlanRequest, decided: Decided) -> tuple[Choice, ..
         ("enable-prefix-caching", True, "requests that begin alike share their KV cache"),
         ("enable-prompt-tokens-details", True, "usage then says how many prompt tokens came from the cache"),
     ]
+    wanted += [*_speculation(decided), *_offload(decided)]
     return tuple(Choice(setting=n, value=v, because=b, source="planner") for n, v, b in wanted)
 
 
@@ -107,3 +111,16 @@ def _memory(decided: Decided) -> list[tuple[str, JsonValue, str]]:
             ("distributed-executor-backend", "uni", "one process: the fastest start, and nothing to keep in step"),
         ]
     return wanted
+
+
+def _speculation(decided: Decided) -> list[tuple[str, JsonValue, str]]:
+    chosen = decided.speculation
+    if chosen is None:
+        return []
+    because = f"you ask for it; the checkpoint carries the draft for {chosen.method}, and a step has room to verify all drafts"
+    return [("speculative-config", dict(chosen.config), because)]
+
+
+def _offload(decided: Decided) -> list[tuple[str, JsonValue, str]]:
+    chosen = decided.offload
+    return [] if chosen is None or chosen.gib is None else [(chosen.setting, chosen.gib, chosen.because)]

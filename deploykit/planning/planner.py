@@ -17,6 +17,7 @@ from deploykit.planning.choosing import Chosen, choose, passed_over, tried_layou
 from deploykit.planning.doubts import gpu_doubts, rehearsal_doubts
 from deploykit.planning.limits import limits_of, traffic_of
 from deploykit.planning.memory import Ground, capacity_of, cpu_budget, gpu_budget
+from deploykit.planning.offload import offload_for
 from deploykit.planning.plan import MemoryBudget, Parallelism, Plan, PlannedCheckpoint, RejectedLayout
 from deploykit.planning.planned_settings import Decided, checkpoint_reason, planned_settings
 from deploykit.planning.refusals import (
@@ -29,7 +30,9 @@ from deploykit.planning.refusals import (
     too_little_ram,
 )
 from deploykit.planning.request import PlanRequest
+from deploykit.planning.rules import check_rules
 from deploykit.planning.settings import Footing, architecture_layouts, environment, later_choices, merge
+from deploykit.planning.speculation import AUTO, OFF, check_speculation, speculation_for
 from deploykit.planning.weights import Weights
 from deploykit.planning.wishes import Wishes, read_wishes
 from deploykit.units import GB, GIB
@@ -82,6 +85,7 @@ def _fits(request: PlanRequest) -> bool:
 
 def _gpu_plan(request: PlanRequest) -> Plan:
     check_gpu_facts(request)
+    check_speculation(request)
     check_context(request, read_wishes(later_choices(request, Footing())))
     candidates = tuple(gpu_candidates(request))
     picked = _pick(request, candidates)
@@ -98,6 +102,8 @@ def _gpu_plan(request: PlanRequest) -> Plan:
         utilization=ground.utilization,
         checkpoint_because=checkpoint_reason(request, candidate.checkpoint) + _passed_over(candidates, candidate),
         kv_cache_bytes=None,
+        speculation=speculation_for(request, candidate.checkpoint),
+        offload=offload_for(request, ground, need, chosen.fitting.limits, traffic_of(request.workload)),
     )
     rejected = candidate.rejected + tuple(
         RejectedLayout(layout=f.layout, because=passed_over(f, chosen, tpot_s=request.workload.slo.tpot_s))
@@ -114,7 +120,9 @@ def _gpu_plan(request: PlanRequest) -> Plan:
     )
     on = Footing(checkpoint=candidate.checkpoint.name, expert=decided.layout.expert)
     made = _assemble(request, on, decided, budget, served)
-    return made.model_copy(update={"rejected": rejected, "caveats": gpu_doubts(request, candidate, chosen, made)})
+    check_rules(request, made.settings, layout=decided.layout, checkpoint=candidate.checkpoint)
+    caveats = gpu_doubts(request, candidate, chosen, made, decided.offload)
+    return made.model_copy(update={"rejected": rejected, "caveats": caveats})
 
 
 def _pick(request: PlanRequest, candidates: Iterable[Candidate]) -> _Picked | None:
@@ -158,6 +166,8 @@ def _tried(request: PlanRequest, candidate: Candidate) -> tuple[Parallelism, ...
 
 def _rehearsal_plan(request: PlanRequest) -> Plan:
     engine, checkpoint, weights = check_stand_in(request)
+    if request.speculation not in {OFF, AUTO}:
+        raise no_rehearsal(request, f"no stand-in carries a draft for `{request.speculation}`")
     on = Footing(checkpoint=checkpoint.name)
     wishes = read_wishes(later_choices(request, on))
     check_context(request, wishes)

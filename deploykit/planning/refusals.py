@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from deploykit.catalog.node import CpuEngine
 from deploykit.catalog.profile import Checkpoint
-from deploykit.errors import Place, PlanningError
+from deploykit.errors import DoesNotFitError, Place, PlanningError
 from deploykit.planning.candidates import Candidate
 from deploykit.planning.plan import MemoryBudget
 from deploykit.planning.request import PlanRequest
@@ -24,7 +24,7 @@ def api_only(request: PlanRequest) -> PlanningError:
 def no_gpu(request: PlanRequest) -> PlanningError:
     """Return the refusal of a real model on a machine without GPUs."""
     model, node = request.profile.name, request.node.name
-    return PlanningError(
+    return DoesNotFitError(
         f"`{model}` needs GPUs and `{node}` has none",
         where=Place(f"profiles/nodes/{node}.yaml", key="gpu"),
         hint=f"rehearse it here with its stand-in (`deploykit up {model}`), or plan for a GPU node with `--node`",
@@ -43,7 +43,7 @@ def check_gpu_facts(request: PlanRequest) -> None:
         missing.append(("memory_gb", "what fits"))
     if missing:
         keys = " and ".join(f"`gpu.{key}`" for key, _ in missing)
-        raise PlanningError(
+        raise DoesNotFitError(
             f"{keys} of `{node}` is unknown (null): without it nobody can say {' and '.join(what for _, what in missing)}",
             where=Place(f"profiles/nodes/{node}.yaml", key=f"gpu.{missing[0][0]}"),
             hint="fill it in from a source, with its date, or plan for a node that is known",
@@ -122,7 +122,7 @@ def does_not_fit(request: PlanRequest, candidates: Sequence[Candidate]) -> Plann
     else:
         numbers = next(r.because for r in candidate.rejected if r.layout == need.layout)
     lines = [f"`{c.checkpoint.name}`: {_nearest_miss(c)}" for c in candidates]
-    return PlanningError(
+    return DoesNotFitError(
         f"`{model}` does not fit on {machines}: {numbers}",
         where=where,
         hint="take a larger node, more nodes, or a smaller checkpoint.",
@@ -144,7 +144,7 @@ def _nothing_to_try(request: PlanRequest) -> PlanningError:
     if usable:
         return _size_unknown(request, usable)
     needs = ", ".join(f"`{c.name}` needs {c.min_capability}" for c in request.served.checkpoints) or "it lists none"
-    return PlanningError(
+    return DoesNotFitError(
         f"no checkpoint of `{request.profile.name}` runs on compute capability {capability} (`{request.node.name}`): {needs}",
         where=Place(request.model_file, key="checkpoints"),
         hint="plan for a node with newer GPUs",

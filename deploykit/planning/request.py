@@ -22,6 +22,7 @@ class PlanRequest(Value):
         None, description="The tiny model that is served instead, on a node without GPUs; the plan names the real one."
     )
     checkpoint: str | None = Field(None, description="The operator's choice; null lets the planner choose.")
+    speculation: str = Field("off", description="`off`, `auto`, or a method of speculative decoding.")
     operator_file: dict[str, JsonValue] = Field(default_factory=dict, description="vLLM settings of deploykit.yaml.")
     operator_set: dict[str, JsonValue] = Field(default_factory=dict, description="vLLM settings of `--set`.")
     port: int = Field(8001, gt=0, lt=65536)

@@ -43,6 +43,8 @@ class Wishes:
     max_num_batched_tokens: int | None = None
     prefix_caching: bool | None = None
     mamba_state: str | None = None
+    drafted: int = 0
+    """Tokens that speculative decoding drafts per running sequence and step."""
     origins: tuple[tuple[str, str], ...] = ()
 
     def unmet_by(self, layout: Parallelism) -> str | None:

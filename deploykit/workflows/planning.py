@@ -11,7 +11,7 @@ from deploykit.catalog.hf_config import is_config_path
 from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
 from deploykit.catalog.workload import Slo, Workload
-from deploykit.errors import DeploykitError, PlanningError, UsageError
+from deploykit.errors import DeploykitError, DoesNotFitError, PlanningError, UsageError
 from deploykit.intent import Intent
 from deploykit.planning.plan import Plan
 from deploykit.planning.planner import plan, smallest_that_fits
@@ -40,7 +40,7 @@ def make_plan(catalog: Catalog, intent: Intent, *, set_settings: Mapping[str, Js
     request = make_request(catalog, intent, set_settings=set_settings, nodes=nodes)
     try:
         decided = plan(request)
-    except PlanningError as error:
+    except DoesNotFitError as error:
         raise _with_machines_that_do(error, catalog, request) from None
     return Planned(
         plan=decided,
@@ -75,6 +75,7 @@ def make_request(
         flags=flags,
         stand_in=stand_in,
         checkpoint=None if rehearsal else intent.checkpoint,
+        speculation=intent.speculation,
         operator_file=intent.settings,
         operator_set=dict(set_settings),
         port=intent.port,
@@ -111,7 +112,7 @@ def _workload(catalog: Catalog, intent: Intent, *, rehearsal: bool) -> Workload:
     return workload.model_copy(update={"slo": slo})
 
 
-def _with_machines_that_do(error: PlanningError, catalog: Catalog, request: PlanRequest) -> DeploykitError:
+def _with_machines_that_do(error: DoesNotFitError, catalog: Catalog, request: PlanRequest) -> DeploykitError:
     """Add the smallest machines that would do to a plan that does not fit."""
     if not request.profile.open_weights or request.stand_in is not None:
         return error
@@ -124,4 +125,4 @@ def _with_machines_that_do(error: PlanningError, catalog: Catalog, request: Plan
         return error
     before = f"{error.hint.rstrip('.')}. " if error.hint else ""
     hint = f"{before}These would do: {'; '.join(found)}"
-    return PlanningError(error.what, where=error.where, hint=hint, detail=error.detail)
+    return DoesNotFitError(error.what, where=error.where, hint=hint, detail=error.detail)
