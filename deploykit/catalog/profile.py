@@ -81,6 +81,9 @@ class Serving(Facts):
     """How vLLM serves the model."""
 
     min_vllm: str | None = Field(description="The first release that serves it, for people; nothing compares it.")
+    first_start_s: float | None = Field(
+        None, gt=0, description="Seconds of a first start, where the source gives them."
+    )
     reasoning_parser: str | None = None
     tool_call_parser: str | None = None
     tokenizer_mode: str | None = None

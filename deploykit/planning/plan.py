@@ -95,6 +95,43 @@ class RejectedLayout(Value):
     because: str
 
 
+class StartPhase(Value):
+    """One part of an engine's start."""
+
+    name: str
+    seconds: float | None = Field(description="Null where nothing was measured or published for it.")
+    because: str
+
+
+class Operations(Value):
+    """What running the plan asks of its operator, per node."""
+
+    download_gb: float = Field(description="Weights to fetch, once per node.")
+    disk_gb: float = Field(description="Disk for the weights; two checkpoints while one replaces the other.")
+    host_ram_gb: float | None = Field(description="Host memory that weights and offloaded KV cache take; null is none.")
+    upgrade: Literal["in-place", "rolling"]
+    upgrade_because: str
+    start: tuple[StartPhase, ...]
+    unknown: tuple[str, ...] = Field(description="What this plan does not know, in words.")
+
+
+class Pool(Value):
+    """Engines of one kind in a disaggregated layout."""
+
+    role: Literal["prefill", "decode"]
+    layout: Parallelism
+    settings: tuple[Choice, ...] = Field(description="What is set beside the plan's own settings.")
+
+
+class Alternative(Value):
+    """A layout that is offered and not chosen."""
+
+    name: str
+    pools: tuple[Pool, ...]
+    because: str
+    caveats: tuple[Caveat, ...] = ()
+
+
 class Plan(Value):
     """Model x node x workload, decided. Pure: the same facts give the same plan."""
 
@@ -120,6 +157,8 @@ class Plan(Value):
     environment: tuple[Choice, ...] = ()
     overridden: tuple[Choice, ...] = Field((), description="Choices that a later source replaced, for `--explain`.")
     rejected: tuple[RejectedLayout, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    operations: Operations | None = Field(None, description="Null for a rehearsal.")
     caveats: tuple[Caveat, ...] = ()
 
     def setting(self, name: str) -> JsonValue:

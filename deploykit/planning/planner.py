@@ -14,10 +14,12 @@ from deploykit.planning.candidates import (
     misfit,
 )
 from deploykit.planning.choosing import Chosen, choose, passed_over, tried_layouts
+from deploykit.planning.disaggregation import disaggregated
 from deploykit.planning.doubts import gpu_doubts, rehearsal_doubts
 from deploykit.planning.limits import limits_of, traffic_of
 from deploykit.planning.memory import Ground, capacity_of, cpu_budget, gpu_budget
 from deploykit.planning.offload import offload_for
+from deploykit.planning.operations import operations_of
 from deploykit.planning.plan import MemoryBudget, Parallelism, Plan, PlannedCheckpoint, RejectedLayout
 from deploykit.planning.planned_settings import Decided, checkpoint_reason, planned_settings
 from deploykit.planning.refusals import (
@@ -122,7 +124,16 @@ def _gpu_plan(request: PlanRequest) -> Plan:
     made = _assemble(request, on, decided, budget, served)
     check_rules(request, made.settings, layout=decided.layout, checkpoint=candidate.checkpoint)
     caveats = gpu_doubts(request, candidate, chosen, made, decided.offload)
-    return made.model_copy(update={"rejected": rejected, "caveats": caveats})
+    asks = operations_of(request, candidate.checkpoint, ground.weights, decided.layout, decided.offload)
+    pools = disaggregated(request, made)
+    return made.model_copy(
+        update={
+            "rejected": rejected,
+            "alternatives": (pools,) if pools else (),
+            "operations": asks,
+            "caveats": caveats,
+        }
+    )
 
 
 def _pick(request: PlanRequest, candidates: Iterable[Candidate]) -> _Picked | None:
