@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-fast check format golden schemas lock engine-lock engine-flags bench clean
+.PHONY: help up down test test-fast check format golden schemas lock engine-lock engine-flags bench calibration clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ engine-flags: ## Dump the flag table from an engine's own parser: ENGINE=path/to
 
 bench: $(VENV)/.dev ## Measure start-up times (method: benchmarks/README.md)
 	$(BIN)/python benchmarks/startup.py
+
+calibration: $(VENV)/.dev ## Fit the predictions' coefficients to measured points again (method: benchmarks/calibration/README.md)
+	$(BIN)/python benchmarks/calibration/calibrate.py
 
 clean: ## Remove what the targets above made in this folder
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Protocol
 
+from deploykit.catalog.calibration import Calibration
 from deploykit.catalog.engine import EngineRelease, FlagTable
 from deploykit.catalog.node import Node
 from deploykit.catalog.price import ApiPrice
@@ -16,7 +17,7 @@ class Catalog(Protocol):
     """Where facts come from. Loads a file when it is asked for; raises CatalogError on unknown names and bad files."""
 
     def names(self, kind: str) -> tuple[str, ...]:
-        """Return the names of a kind (`models`, `nodes`, `workloads`, `prices`, `engines`, `standins`), sorted."""
+        """Return the names of a kind (`models`, `nodes`, `workloads`, `prices`, `engines`, `standins`, `calibrations`), sorted."""
         ...
 
     def model(self, name: str) -> Profile: ...  # noqa: D102
@@ -26,6 +27,7 @@ class Catalog(Protocol):
     def workload(self, name: str) -> Workload: ...  # noqa: D102
     def price(self, name: str) -> ApiPrice: ...  # noqa: D102
     def engine(self, name: str) -> EngineRelease: ...  # noqa: D102
+    def calibration(self, name: str) -> Calibration: ...  # noqa: D102
     def flags(self, engine: EngineRelease) -> FlagTable: ...  # noqa: D102
 
 

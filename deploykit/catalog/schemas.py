@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from deploykit.catalog.calibration import Calibration
 from deploykit.catalog.engine import EngineRelease
 from deploykit.catalog.node import Node
 from deploykit.catalog.price import ApiPrice
@@ -17,6 +18,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "workload": Workload,
     "price": ApiPrice,
     "engine": EngineRelease,
+    "calibration": Calibration,
 }
 """The schema of each kind of file in profiles/; the file is `profiles/schemas/<kind>.schema.json`."""
 

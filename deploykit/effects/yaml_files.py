@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from deploykit.catalog.calibration import Calibration
 from deploykit.catalog.catalog import unknown_name
 from deploykit.catalog.engine import EngineRelease, FlagTable
 from deploykit.catalog.node import Node
@@ -22,6 +23,7 @@ KINDS: dict[str, type[BaseModel]] = {
     "workloads": Workload,
     "prices": ApiPrice,
     "engines": EngineRelease,
+    "calibrations": Calibration,
 }
 """The folders of a catalogue, and what each file in them describes."""
 
@@ -48,7 +50,7 @@ class YamlCatalog:
         self._roots = (extra, root) if extra else (root,)
 
     def names(self, kind: str) -> tuple[str, ...]:
-        """Return the names of a kind (`models`, `nodes`, `workloads`, `prices`, `engines`, `standins`), sorted."""
+        """Return the names of a kind, one of `KINDS`, sorted."""
         if kind not in KINDS:
             msg = f"no such kind: {kind}"
             raise ValueError(msg)
@@ -90,6 +92,10 @@ class YamlCatalog:
     def engine(self, name: str) -> EngineRelease:
         """Load an engine release."""
         return load_yaml_model(self.path("engines", name), EngineRelease, name=name)
+
+    def calibration(self, name: str) -> Calibration:
+        """Load a calibration."""
+        return load_yaml_model(self.path("calibrations", name), Calibration, name=name)
 
     def flags(self, engine: EngineRelease) -> FlagTable:
         """Load the flag table that stands beside an engine release."""

@@ -1,0 +1,169 @@
+"""Fit the calibration, print how wrong it is, and write the profile and the tables of the docs: `make calibration`."""
+
+import datetime as dt
+import re
+import time
+
+import yaml
+from evaluation import (
+    Residuals,
+    error_table,
+    held_out,
+    other_model,
+    other_model_and_gpu,
+    other_model_or_gpu,
+    residuals,
+    spreads,
+)
+from fitting import fit, is_full, request_of
+from points import HERE, ROOT, Point, load_points
+
+from deploykit.catalog.calibration import Calibration, Errors, Seen, Span
+from deploykit.planning.prediction import Prediction, predict
+from deploykit.planning.roofline import attention_kinds
+
+NAME = "vllm-cuda"
+PROFILE = ROOT / "profiles" / "calibrations" / f"{NAME}.yaml"
+DOCS = ROOT / "docs" / "explanation" / "prediction.md"
+MAX_CONTEXT = 32768
+HEAD = """\
+# yaml-language-server: $schema=../schemas/calibration.schema.json
+# Written by `make calibration` (benchmarks/calibration/); do not edit.
+"""
+
+
+def main() -> None:
+    """Fit, evaluate, write."""
+    points, left_out = load_points()
+    full = [p for p in points if is_full(p)]
+    used = [p for p in points if not is_full(p)]
+    provenance = yaml.safe_load((HERE / "setups.yaml").read_text(encoding="utf-8"))["provenance"]
+    by_model = held_out(used, other_model)
+    by_pair = held_out(used, other_model_or_gpu)
+    unseen = held_out(used, other_model_and_gpu)
+    found = fit(used)
+    calibration = Calibration(
+        name=NAME,
+        points=len(used),
+        step=rounded(found.step),
+        prompt=rounded(found.prompt),
+        calibrated=spreads(by_model),
+        extrapolated=spreads(unseen),
+        seen=seen(used),
+        in_sample=error_table(Residuals(tuple(used), residuals(found, used)), by_gpu=True),
+        waiting=error_table(Residuals(tuple(full), residuals(found, full)), by_gpu=True),
+        by_model=error_table(by_model, by_gpu=False),
+        by_model_and_gpu=error_table(by_pair, by_gpu=True),
+        unseen_gpu=error_table(unseen, by_gpu=True),
+        **provenance,
+    )
+    write_profile(calibration)
+    write_docs(calibration)
+    print(f"{sum(left_out.values()) + sum(p.runs for p in points)} rows")
+    for why, count in left_out.most_common():
+        print(f"  {count:>4} left out: {why}")
+    print(f"  {len(points)} configurations; {len(full)} of them wait for KV room and are not fitted\n")
+    print(tables(calibration))
+    print(f"\n{speed(calibration, used):.3f} ms per prediction on this machine")
+
+
+def rounded(coefficients):  # noqa: ANN001, ANN201 - either kind of coefficients, and back
+    """Four significant digits: more would pretend."""
+    return type(coefficients)(**{k: float(f"{v:.4g}") for k, v in coefficients})
+
+
+def seen(points: list[Point]) -> Seen:
+    """Return what the points cover."""
+    gpus = {p.subject.gpu.name for p in points}
+    formats: dict[str, set[float]] = {}
+    for p in points:
+        formats.setdefault(p.subject.precision, set()).add(p.subject.gpu.capability or 0.0)
+
+    def span(values: list[float]) -> Span:
+        return Span(low=min(values), high=max(values))
+
+    return Seen(
+        runtime="cuda",
+        gpus=tuple(sorted(gpus)),
+        formats={name: tuple(sorted(found)) for name, found in sorted(formats.items())},
+        attention=tuple(sorted({kind for p in points for kind in attention_kinds(p.subject.architecture)})),
+        tensor=tuple(sorted({p.subject.layout.tensor for p in points})),
+        concurrency=span([request_of(p).per_rank for p in points]),
+        prompt=span([p.prompt for p in points]),
+        output=span([p.output for p in points]),
+        context=span([p.prompt + p.output for p in points]),
+        max_context=MAX_CONTEXT,
+    )
+
+
+def write_profile(calibration: Calibration) -> None:
+    """Write the profile; its name is its file's."""
+    data = calibration.model_dump(mode="json", exclude={"name"}, exclude_none=True)
+    data["as_of"] = dt.date.fromisoformat(data["as_of"])
+    text = yaml.dump(data, sort_keys=False, allow_unicode=True, width=110, Dumper=_Indented)
+    PROFILE.parent.mkdir(exist_ok=True)
+    PROFILE.write_text(HEAD + text, encoding="utf-8")
+
+
+class _Indented(yaml.SafeDumper):
+    """Lists stand two spaces in, as everywhere in profiles/."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        super().increase_indent(flow, indentless=False)
+
+
+def write_docs(calibration: Calibration) -> None:
+    """Put the tables between the markers of the page."""
+    text = DOCS.read_text(encoding="utf-8")
+    DOCS.write_text(with_tables(text, calibration), encoding="utf-8")
+
+
+def with_tables(text: str, calibration: Calibration) -> str:
+    """Return the page with the calibration's tables."""
+    between = re.compile(r"(<!-- errors: .*?-->\n).*?(<!-- end of errors -->)", re.DOTALL)
+    return between.sub(lambda m: f"{m[1]}\n{tables(calibration)}\n\n{m[2]}", text)
+
+
+def tables(calibration: Calibration) -> str:
+    """Return every error table as Markdown."""
+    parts = [
+        ("Model left out", calibration.by_model),
+        ("Model on one GPU left out", calibration.by_model_and_gpu),
+        ("Model left out, and everything on its GPU", calibration.unseen_gpu),
+        ("In the fit (for comparison)", calibration.in_sample),
+        ("Waiting for KV room (never fitted)", calibration.waiting),
+    ]
+    return "\n\n".join(_table(title, rows) for title, rows in parts)
+
+
+def _table(title: str, rows: tuple[Errors, ...]) -> str:
+    lines = [
+        f"| {title} | GPU | points | TPOT median | TPOT p90 | in interval | TTFT median | TTFT p90 | in interval |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        cells = [row.held_out, row.gpu or "all", str(row.points)]
+        cells += [_percent(v) for v in (row.tpot_median, row.tpot_p90, row.tpot_covered)]
+        cells += [_percent(v) for v in (row.ttft_median, row.ttft_p90, row.ttft_covered)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f} %"
+
+
+def speed(calibration: Calibration, points: list[Point]) -> float:
+    """Return milliseconds per prediction over all points."""
+    began = time.perf_counter()
+    for p in points:
+        result = predict(
+            p.subject, calibration, concurrency=p.concurrency, prompt_tokens=p.prompt, output_tokens=p.output
+        )
+        if not isinstance(result, Prediction):
+            raise SystemExit(f"a measured point is refused: {result.because}")
+    return 1000 * (time.perf_counter() - began) / len(points)
+
+
+if __name__ == "__main__":
+    main()
