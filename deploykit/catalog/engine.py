@@ -115,6 +115,7 @@ class EngineRelease(Facts):
     cpu: Runtime
     removed_flags: tuple[RemovedFlag, ...] = ()
     known_issues: tuple[KnownIssue, ...] = ()
+    calibration: str | None = Field(None, description="The profile in calibrations/ that predicts its times on GPUs.")
     setting_rules: tuple[SettingRule, ...] = ()
     kv_offload: KvOffload | None = None
     metrics: MetricNames

@@ -7,7 +7,7 @@ import typer
 
 from deploykit.cli import options
 from deploykit.cli.console import entry, envelope, heading, result, say, table
-from deploykit.cli.plan_view import show_alternatives, show_operations
+from deploykit.cli.plan_view import show_alternatives, show_operations, show_prediction
 
 if TYPE_CHECKING:
     from deploykit.cli.context import Context
@@ -150,6 +150,7 @@ def show_plan(plan: "Plan", *, settings: bool) -> None:
     if plan.rejected:
         heading("Layouts not used")
         table(("layout", "because"), [(str(r.layout), r.because) for r in plan.rejected])
+    show_prediction(plan)
     show_alternatives(plan)
     show_operations(plan)
     if plan.caveats:

@@ -1,12 +1,14 @@
 """What `plan` prints beside the plan itself: other layouts on offer, and what running it asks for."""
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from deploykit.cli.console import entry, heading, table
 
 if TYPE_CHECKING:
     from deploykit.planning.plan import Choice, Plan
+    from deploykit.planning.predicted import Estimate, Prediction
 
 
 def show_alternatives(plan: "Plan") -> None:
@@ -15,6 +17,40 @@ def show_alternatives(plan: "Plan") -> None:
         heading(f"Also possible: {other.name}")
         pools = [f"{p.role}: {p.layout}, {_settings(p.settings)}" for p in other.pools]
         entry(other.because, *pools, *(caveat.says for caveat in other.caveats))
+
+
+def show_prediction(plan: "Plan") -> None:
+    """Print what is predicted, each figure with its 80 % interval; or why there is no prediction."""
+    point = plan.predicted
+    if point is None:
+        return
+    heading("Predicted, not measured")
+    columns = [("at the workload's peak", point.at_peak), ("most load within the SLO", point.at_slo)]
+    known = [(name, found) for name, found in columns if found is not None]
+    if not known:
+        entry("no prediction", point.because)
+        return
+    lines: list[tuple[str, Callable[[Prediction], str]]] = [
+        ("requests in flight", lambda p: f"{p.concurrency:,}"),
+        ("TTFT, s", lambda p: interval(p.ttft_s)),
+        ("TPOT, ms", lambda p: interval(p.tpot_s, 1000)),
+        ("output tokens/s", lambda p: interval(p.output_tokens_per_s)),
+        ("output tokens/s per GPU", lambda p: interval(p.output_tokens_per_s_per_gpu)),
+        ("basis", lambda p: p.basis),
+    ]
+    table(("", *(name for name, _ in known)), [(label, *(show(p) for _, p in known)) for label, show in lines])
+    notes = tuple(dict.fromkeys(note for _, p in known for note in p.notes))
+    entry(f"SLO at the peak: {point.verdict}; {point.because}", *notes)
+
+
+def interval(estimate: "Estimate", factor: float = 1.0) -> str:
+    """Return a central value with its 80 % interval."""
+    low, middle, high = (_figure(value * factor) for value in (estimate.low, estimate.central, estimate.high))
+    return f"{middle}  ({low} to {high})"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def show_operations(plan: "Plan") -> None:

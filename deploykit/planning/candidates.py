@@ -10,9 +10,13 @@ from deploykit.errors import Place, PlanningError
 from deploykit.planning.choosing import Fitting, request_bytes, step_seconds
 from deploykit.planning.limits import Traffic, context_wanted, limits_of, traffic_of
 from deploykit.planning.memory import UTILIZATION, Ground, Need, capacity_of, gpu_need
+from deploykit.planning.operating_point import at_load, demand_of, meets
 from deploykit.planning.parallelism import illegal, layouts, machines_of
-from deploykit.planning.plan import Choice, Parallelism, RejectedLayout
+from deploykit.planning.plan import Choice, Parallelism, RejectedLayout, SchedulerLimits
+from deploykit.planning.predicted import NotCalibrated
+from deploykit.planning.prediction import subject_of
 from deploykit.planning.request import PlanRequest
+from deploykit.planning.roofline import Subject
 from deploykit.planning.settings import Footing, later_choices
 from deploykit.planning.speculation import OFF, drafted_tokens, speculation_for
 from deploykit.planning.weights import BITS, weights_of
@@ -167,11 +171,42 @@ def _fit(request: PlanRequest, checkpoint: Checkpoint, ground: Ground, wishes: W
             if why is None:
                 limits = limits_of(need, traffic, wishes, runtime="cuda", max_context=longest)
                 step = step_seconds(need, traffic, bandwidth_tb_s=bandwidth)
-                fitting.append(Fitting(need, limits, step, request_bytes(need, traffic)))
+                fitting.append(_fitting(request, checkpoint, ground, wishes, need, limits, step))
                 continue
             too_big.append(need)
         rejected.append(RejectedLayout(layout=layout, because=why))
     return Candidate(checkpoint, ground, wishes, tuple(fitting), tuple(rejected), tuple(too_big))
+
+
+def _fitting(
+    request: PlanRequest,
+    checkpoint: Checkpoint,
+    ground: Ground,
+    wishes: Wishes,
+    need: Need,
+    limits: SchedulerLimits,
+    step_s: float | None,
+) -> Fitting:
+    """Return a layout that fits, with what is predicted for it at the workload's peak."""
+    traffic = traffic_of(request.workload)
+    bare = Fitting(need, limits, step_s, request_bytes(need, traffic))
+    subject = predicted_subject(request, checkpoint, ground, wishes, need)
+    demand = demand_of(request.workload, peak=traffic.peak, caching=wishes.prefix_caching is not False)
+    if request.calibration is None or subject is None or demand.peak is None:
+        return bare
+    found = at_load(subject, request.calibration, demand, demand.peak)
+    if isinstance(found, NotCalibrated):
+        return bare
+    return replace(bare, at_peak=found, in_time=meets(found, request.workload.slo, demand.output))
+
+
+def predicted_subject(
+    request: PlanRequest, checkpoint: Checkpoint, ground: Ground, wishes: Wishes, need: Need
+) -> Subject | None:
+    """Return what a prediction for a layout is about; None where the model's active parameters are unknown."""
+    gpu = request.node.gpu
+    found = None if gpu is None else subject_of(request.served, checkpoint, gpu, ground, need)
+    return None if found is None else replace(found, speculative=wishes.drafted > 0)
 
 
 def _beyond_context(request: PlanRequest, wishes: Wishes, longest: int) -> str | None:

@@ -12,8 +12,9 @@ For throughput, each step only breaks ties of the one before:
 6. Fewest GPUs per engine, that is the most replicas: they need not talk to each other.
 7. No expert parallelism where it is not needed.
 
-If that layout's decode step does not meet the workload's TPOT, latency decides: tensor parallelism, with the fewest
-GPUs that meet it, or the shortest step where none does. A step reads every weight and the KV cache of all running
+If that layout does not meet the workload's SLO at its peak, latency decides: tensor parallelism, with the fewest GPUs
+that meet it, or the shortest time per token where none does. Whether it meets it, a calibrated prediction says; where
+there is none, the TPOT alone is held against what a step must read. A step reads every weight and the KV cache of all running
 requests once; that time at the memory's bandwidth, doubled for kernels and communication, must be within the limit.
 It is a sieve, not a prediction.
 """
@@ -28,6 +29,7 @@ from deploykit.catalog.profile import Architecture
 from deploykit.planning.limits import Traffic
 from deploykit.planning.memory import Need
 from deploykit.planning.plan import Parallelism, SchedulerLimits
+from deploykit.planning.predicted import Prediction
 from deploykit.units import GIB
 
 CROWDED = 0.60
@@ -47,6 +49,10 @@ class Fitting:
     step_s: float | None
     request_bytes: float
     """What one mean request takes of all the GPUs it runs on."""
+    at_peak: Prediction | None = None
+    """Predicted at the workload's peak; None where it is not calibrated, and then `step_s` is the sieve."""
+    in_time: bool | None = None
+    """Whether `at_peak` is within the SLO."""
 
     @property
     def layout(self) -> Parallelism:
@@ -111,7 +117,7 @@ def choose(
     if quick:
         fast = min(quick, key=lambda f: (f.layout.data > 1, *room(f), *size(f)))
         return Chosen(fast, _latency_reason(fast, best, tpot_s), meets_tpot=True)
-    shortest = min(candidates, key=lambda f: (round(f.step_s or 0.0, 6), f.layout.data, *size(f)))
+    shortest = min(candidates, key=lambda f: (_slowness(f), f.layout.data, *size(f)))
     return Chosen(shortest, _shortest_reason(shortest, tpot_s), meets_tpot=False)
 
 
@@ -126,6 +132,8 @@ def passed_over(other: Fitting, chosen: Chosen, *, tpot_s: float | None) -> str:
     a, b = other, chosen.fitting
     if a.layout.nodes_per_engine > b.layout.nodes_per_engine:
         why = f"{b.layout} needs fewer nodes for one engine"
+    elif chosen.meets_tpot and a.in_time is False and a.at_peak is not None:
+        why = f"it is predicted to miss the SLO at the workload's peak: {_times(a.at_peak)}"
     elif chosen.meets_tpot and not _meets(a, tpot_s):
         why = f"a decode step reads {_ms(a.step_s)} of memory; twice that is above the TPOT of {_ms(tpot_s)}"
     elif a.need.crowding > max(CROWDED, b.need.crowding):
@@ -164,6 +172,8 @@ def tried_layouts(mentions: Iterable[str]) -> tuple[Parallelism, ...]:
 
 
 def _meets(f: Fitting, tpot_s: float | None) -> bool:
+    if f.in_time is not None:
+        return f.in_time
     return tpot_s is None or f.step_s is None or f.step_s * STEP_HEADROOM <= tpot_s
 
 
@@ -195,6 +205,11 @@ def _throughput_reason(best: Fitting, architecture: Architecture, tried: tuple[P
 
 
 def _latency_reason(fast: Fitting, roomy: Fitting, tpot_s: float | None) -> str:
+    if fast.at_peak is not None and roomy.at_peak is not None:
+        return (
+            f"latency: predicted at the workload's peak are {_times(fast.at_peak)}, within the SLO; {roomy.layout}, best "
+            f"for throughput, is predicted at {_times(roomy.at_peak)}"
+        )
     return (
         f"latency: a decode step reads {_ms(fast.step_s)} of memory, and twice that is within the TPOT of "
         f"{_ms(tpot_s)}; {roomy.layout}, best for throughput, reads {_ms(roomy.step_s)}"
@@ -202,10 +217,20 @@ def _latency_reason(fast: Fitting, roomy: Fitting, tpot_s: float | None) -> str:
 
 
 def _shortest_reason(best: Fitting, tpot_s: float | None) -> str:
+    if best.at_peak is not None:
+        return f"no layout is predicted within the SLO at the workload's peak; this one comes nearest: {_times(best.at_peak)}"
     return (
         f"no layout is safely within the TPOT of {_ms(tpot_s)}; this one has the shortest decode step, "
         f"{_ms(best.step_s)} of memory reads"
     )
+
+
+def _slowness(f: Fitting) -> float:
+    return round(f.at_peak.tpot_s.central if f.at_peak is not None else f.step_s or 0.0, 6)
+
+
+def _times(prediction: Prediction) -> str:
+    return f"TTFT {prediction.ttft_s.central:.2g} s and TPOT {_ms(prediction.tpot_s.central)}"
 
 
 def _ms(seconds: float | None) -> str:

@@ -111,7 +111,22 @@ def _traffic_doubts(request: PlanRequest, candidate: Candidate, chosen: Chosen) 
                 "the others wait",
             )
         )
-    if not chosen.meets_tpot and slo.tpot_s is not None and fitting.step_s is not None:
+    if (
+        fitting.in_time
+        and fitting.at_peak is not None
+        and slo.tpot_s is not None
+        and slo.tpot_s < fitting.at_peak.tpot_s.high
+    ):
+        doubts.append(
+            _doubt(
+                "slo-close",
+                f"TPOT is predicted at {fitting.at_peak.tpot_s.central * 1000:.0f} ms and may be "
+                f"{fitting.at_peak.tpot_s.high * 1000:.0f}: {slo.tpot_s * 1000:.0f} ms may be missed",
+            )
+        )
+    if not chosen.meets_tpot and fitting.at_peak is not None:
+        doubts.append(_doubt("slo-unlikely", f"{chosen.because}; a load test will tell"))
+    elif not chosen.meets_tpot and slo.tpot_s is not None and fitting.step_s is not None:
         doubts.append(
             _doubt(
                 "slo-unlikely",

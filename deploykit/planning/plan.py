@@ -6,6 +6,7 @@ from pydantic import Field, JsonValue
 
 from deploykit.base import Value
 from deploykit.caveat import Caveat
+from deploykit.planning.predicted import OperatingPoint
 
 
 class Choice(Value):
@@ -157,6 +158,7 @@ class Plan(Value):
     environment: tuple[Choice, ...] = ()
     overridden: tuple[Choice, ...] = Field((), description="Choices that a later source replaced, for `--explain`.")
     rejected: tuple[RejectedLayout, ...] = ()
+    predicted: OperatingPoint | None = Field(None, description="Times and rates; null for a rehearsal.")
     alternatives: tuple[Alternative, ...] = ()
     operations: Operations | None = Field(None, description="Null for a rehearsal.")
     caveats: tuple[Caveat, ...] = ()

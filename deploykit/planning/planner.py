@@ -12,6 +12,7 @@ from deploykit.planning.candidates import (
     gpu_candidates,
     max_context,
     misfit,
+    predicted_subject,
 )
 from deploykit.planning.choosing import Chosen, choose, passed_over, tried_layouts
 from deploykit.planning.disaggregation import disaggregated
@@ -19,9 +20,11 @@ from deploykit.planning.doubts import gpu_doubts, rehearsal_doubts
 from deploykit.planning.limits import limits_of, traffic_of
 from deploykit.planning.memory import Ground, capacity_of, cpu_budget, gpu_budget
 from deploykit.planning.offload import offload_for
+from deploykit.planning.operating_point import demand_of, operating_point
 from deploykit.planning.operations import operations_of
 from deploykit.planning.plan import MemoryBudget, Parallelism, Plan, PlannedCheckpoint, RejectedLayout
 from deploykit.planning.planned_settings import Decided, checkpoint_reason, planned_settings
+from deploykit.planning.predicted import OperatingPoint
 from deploykit.planning.refusals import (
     api_only,
     check_gpu_facts,
@@ -131,9 +134,20 @@ def _gpu_plan(request: PlanRequest) -> Plan:
             "rejected": rejected,
             "alternatives": (pools,) if pools else (),
             "operations": asks,
+            "predicted": _predicted(request, candidate, chosen),
             "caveats": caveats,
         }
     )
+
+
+def _predicted(request: PlanRequest, candidate: Candidate, chosen: Chosen) -> OperatingPoint | None:
+    if request.calibration is None:
+        return None
+    fitting = chosen.fitting
+    subject = predicted_subject(request, candidate.checkpoint, candidate.ground, candidate.wishes, fitting.need)
+    peak = traffic_of(request.workload).peak
+    demand = demand_of(request.workload, peak=peak, caching=candidate.wishes.prefix_caching is not False)
+    return operating_point(subject, request.calibration, demand, request.workload.slo, fitting.limits)
 
 
 def _pick(request: PlanRequest, candidates: Iterable[Candidate]) -> _Picked | None:

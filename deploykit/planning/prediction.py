@@ -2,16 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-from pydantic import Field
-
-from deploykit.base import Value
 from deploykit.catalog.calibration import Calibration, PromptCoefficients, Spread, StepCoefficients
 from deploykit.catalog.node import Gpu
 from deploykit.catalog.profile import Checkpoint, Profile
 from deploykit.planning.calibrated import Request, doubts, refusal
 from deploykit.planning.memory import Ground, Need
+from deploykit.planning.predicted import Estimate, NotCalibrated, Prediction
 from deploykit.planning.roofline import (
     Peaks,
     Subject,
@@ -23,29 +20,6 @@ from deploykit.planning.roofline import (
 )
 
 
-class Estimate(Value):
-    """A central value and the interval that holds 80 % of measured ones."""
-
-    low: float
-    central: float
-    high: float
-
-
-class Prediction(Value):
-    """What so many requests in flight, over the whole plan, would see."""
-
-    concurrency: int = Field(description="Requests in flight over all replicas.")
-    ttft_s: Estimate
-    tpot_s: Estimate
-    output_tokens_per_s: Estimate = Field(description="Of the whole plan.")
-    output_tokens_per_s_per_gpu: Estimate
-    total_tokens_per_s_per_gpu: Estimate = Field(description="Prompt (cached or not) and output tokens.")
-    basis: Literal["calibrated", "extrapolated"] = Field(
-        description="`calibrated`, or `extrapolated` where the intervals are the wider ones."
-    )
-    notes: tuple[str, ...] = Field((), description="Where the case leaves the measured ground, and what that did.")
-
-
 @dataclass(frozen=True)
 class Times:
     """Central times of a request that runs, in seconds, and how many requests of all ranks wait for room."""
@@ -53,12 +27,6 @@ class Times:
     ttft_s: float
     tpot_s: float
     waiting: float
-
-
-class NotCalibrated(Value):
-    """There is no prediction."""
-
-    because: str
 
 
 def subject_of(profile: Profile, checkpoint: Checkpoint, gpu: Gpu, ground: Ground, need: Need) -> Subject | None:

@@ -3,6 +3,7 @@
 from pydantic import Field, JsonValue
 
 from deploykit.base import Value
+from deploykit.catalog.calibration import Calibration
 from deploykit.catalog.engine import EngineRelease, FlagTable
 from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
@@ -22,6 +23,7 @@ class PlanRequest(Value):
         None, description="The tiny model that is served instead, on a node without GPUs; the plan names the real one."
     )
     checkpoint: str | None = Field(None, description="The operator's choice; null lets the planner choose.")
+    calibration: Calibration | None = Field(None, description="What predicts times; null plans without predictions.")
     speculation: str = Field("off", description="`off`, `auto`, or a method of speculative decoding.")
     operator_file: dict[str, JsonValue] = Field(default_factory=dict, description="vLLM settings of deploykit.yaml.")
     operator_set: dict[str, JsonValue] = Field(default_factory=dict, description="vLLM settings of `--set`.")

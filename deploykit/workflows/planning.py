@@ -75,6 +75,7 @@ def make_request(
         flags=flags,
         stand_in=stand_in,
         checkpoint=None if rehearsal else intent.checkpoint,
+        calibration=catalog.calibration(engine.calibration) if engine.calibration and not rehearsal else None,
         speculation=intent.speculation,
         operator_file=intent.settings,
         operator_set=dict(set_settings),

@@ -220,6 +220,7 @@ def shipped_request(model: str, node: str, workload: str = "chat", **changes: An
         workload=catalog.workload(workload),
         engine=engine,
         flags=catalog.flags(engine),
+        calibration=catalog.calibration(engine.calibration) if engine.calibration else None,
         **changes,
     )
 

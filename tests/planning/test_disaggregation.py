@@ -14,7 +14,11 @@ from tests.planning.builders import make_node, make_request, make_workload
 def planned(*, prompt: int, output: int, tensor: int = 2, **gpu: Any) -> Plan:
     workload = make_workload(prompt_tokens=Fixed(tokens=prompt), output_tokens=Fixed(tokens=output))
     node = make_node(gpu={"tflops": DenseTflops(bf16=1000, fp8=2000, fp4=None), **gpu})
-    return plan(make_request(workload=workload, node=node, operator_set={"tensor-parallel-size": tensor, "data-parallel-size": 1}))
+    return plan(
+        make_request(
+            workload=workload, node=node, operator_set={"tensor-parallel-size": tensor, "data-parallel-size": 1}
+        )
+    )
 
 
 def split(made: Plan) -> tuple[int, int]:
@@ -48,7 +52,7 @@ def test_longer_prompts_take_no_fewer_engines() -> None:
 
 
 def test_slow_prompts_take_more_engines_and_slow_answers_fewer() -> None:
-    assert split(planned(prompt=8000, output=500, bandwidth_tb_s=30)) == (3, 1)
+    assert split(planned(prompt=8000, output=500, bandwidth_tb_s=30)) == (2, 2)
     assert split(planned(prompt=8000, output=500, bandwidth_tb_s=0.3)) == (1, 3)
 
 
