@@ -1,30 +1,26 @@
 """A request -> a plan: checkpoint, layout, memory, limits and settings, each with its reason; or a PlanningError."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from deploykit.catalog.node import Node
 from deploykit.errors import PlanningError
 from deploykit.planning.candidates import (
-    Candidate,
     architecture_of,
     check_context,
     gpu_candidates,
     max_context,
     misfit,
-    predicted_subject,
 )
-from deploykit.planning.choosing import Chosen, choose, passed_over, tried_layouts
+from deploykit.planning.choosing import passed_over
 from deploykit.planning.disaggregation import disaggregated
 from deploykit.planning.doubts import gpu_doubts, rehearsal_doubts
 from deploykit.planning.limits import limits_of, traffic_of
 from deploykit.planning.memory import Ground, capacity_of, cpu_budget, gpu_budget
 from deploykit.planning.offload import offload_for
-from deploykit.planning.operating_point import demand_of, operating_point
 from deploykit.planning.operations import operations_of
+from deploykit.planning.picking import passed_over_checkpoints, pick, predicted_point
 from deploykit.planning.plan import MemoryBudget, Parallelism, Plan, PlannedCheckpoint, RejectedLayout
 from deploykit.planning.planned_settings import Decided, checkpoint_reason, planned_settings
-from deploykit.planning.predicted import OperatingPoint
 from deploykit.planning.refusals import (
     api_only,
     check_gpu_facts,
@@ -36,7 +32,7 @@ from deploykit.planning.refusals import (
 )
 from deploykit.planning.request import PlanRequest
 from deploykit.planning.rules import check_rules
-from deploykit.planning.settings import Footing, architecture_layouts, environment, later_choices, merge
+from deploykit.planning.settings import Footing, environment, later_choices, merge
 from deploykit.planning.speculation import AUTO, OFF, check_speculation, speculation_for
 from deploykit.planning.weights import Weights
 from deploykit.planning.wishes import Wishes, read_wishes
@@ -44,14 +40,6 @@ from deploykit.units import GB, GIB
 
 MOST_NODES = 8
 """How many nodes `smallest_that_fits` looks at."""
-
-
-@dataclass(frozen=True)
-class _Picked:
-    """The checkpoint and layout that won."""
-
-    candidate: Candidate
-    chosen: Chosen
 
 
 def plan(request: PlanRequest) -> Plan:
@@ -93,7 +81,7 @@ def _gpu_plan(request: PlanRequest) -> Plan:
     check_speculation(request)
     check_context(request, read_wishes(later_choices(request, Footing())))
     candidates = tuple(gpu_candidates(request))
-    picked = _pick(request, candidates)
+    picked = pick(request, candidates)
     if picked is None:
         raise does_not_fit(request, candidates)
     candidate, chosen = picked.candidate, picked.chosen
@@ -105,7 +93,8 @@ def _gpu_plan(request: PlanRequest) -> Plan:
         layout_because=chosen.because,
         limits=chosen.fitting.limits,
         utilization=ground.utilization,
-        checkpoint_because=checkpoint_reason(request, candidate.checkpoint) + _passed_over(candidates, candidate),
+        checkpoint_because=checkpoint_reason(request, candidate.checkpoint)
+        + passed_over_checkpoints(candidates, candidate),
         kv_cache_bytes=None,
         speculation=speculation_for(request, candidate.checkpoint),
         offload=offload_for(request, ground, need, chosen.fitting.limits, traffic_of(request.workload)),
@@ -134,59 +123,10 @@ def _gpu_plan(request: PlanRequest) -> Plan:
             "rejected": rejected,
             "alternatives": (pools,) if pools else (),
             "operations": asks,
-            "predicted": _predicted(request, candidate, chosen),
+            "predicted": predicted_point(request, candidate, chosen.fitting),
             "caveats": caveats,
         }
     )
-
-
-def _predicted(request: PlanRequest, candidate: Candidate, chosen: Chosen) -> OperatingPoint | None:
-    if request.calibration is None:
-        return None
-    fitting = chosen.fitting
-    subject = predicted_subject(request, candidate.checkpoint, candidate.ground, candidate.wishes, fitting.need)
-    peak = traffic_of(request.workload).peak
-    demand = demand_of(request.workload, peak=peak, caching=candidate.wishes.prefix_caching is not False)
-    return operating_point(subject, request.calibration, demand, request.workload.slo, fitting.limits)
-
-
-def _pick(request: PlanRequest, candidates: Iterable[Candidate]) -> _Picked | None:
-    """Pick the checkpoint that needs fewest nodes, takes the longest request and holds the peak; then the first."""
-    traffic = traffic_of(request.workload)
-    best: tuple[tuple[int, bool, bool], _Picked] | None = None
-    for candidate in candidates:
-        if not candidate.fitting:
-            continue
-        tried = _tried(request, candidate)
-        chosen = choose(
-            candidate.fitting,
-            candidate.ground.architecture,
-            tpot_s=request.workload.slo.tpot_s,
-            peak=traffic.peak,
-            tried=tried,
-        )
-        context = max_context(candidate.ground.architecture, candidate.checkpoint)
-        rank = (
-            chosen.fitting.layout.nodes_per_engine,
-            context < traffic.longest,
-            traffic.peak is not None and chosen.fitting.capacity < traffic.peak,
-        )
-        if best is None or rank < best[0]:
-            best = (rank, _Picked(candidate, chosen))
-    return best[1] if best else None
-
-
-def _passed_over(candidates: tuple[Candidate, ...], picked: Candidate) -> str:
-    """Return which checkpoints come before the picked one, and why they were passed over."""
-    before = candidates[: candidates.index(picked)]
-    out = [f"`{c.checkpoint.name}` fits in no legal layout" for c in before if not c.fitting]
-    worse = [f"`{c.checkpoint.name}` takes more nodes or less of the workload" for c in before if c.fitting]
-    return "".join(f"; {reason}" for reason in (*out, *worse))
-
-
-def _tried(request: PlanRequest, candidate: Candidate) -> tuple[Parallelism, ...]:
-    on = Footing(checkpoint=candidate.checkpoint.name, expert=True)
-    return tried_layouts(text for layout in architecture_layouts(request, on) for text in layout.tried)
 
 
 def _rehearsal_plan(request: PlanRequest) -> Plan:
