@@ -27,6 +27,23 @@ def plan(
     set_: options.Settings = None,
     file: options.File = None,
     *,
+    any_node: Annotated[
+        bool, typer.Option("--any-node", help="Rank all machines and layouts by predicted USD per million tokens.")
+    ] = False,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", metavar="USD", help="With --any-node: at most so much an hour.", show_default=False),
+    ] = None,
+    min_throughput: Annotated[
+        float | None,
+        typer.Option(
+            "--min-throughput", metavar="TOK/S", min=0, help="With --any-node: output tokens/s.", show_default=False
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", help="With --any-node: write the Pareto plot, .svg or .html.", show_default=False),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Every setting with its value, reason and source.")
     ] = False,
@@ -42,6 +59,15 @@ def plan(
     wanted = {
         "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint, "slo": parse_slo(slo), "speculation": speculate,
     }  # fmt: skip
+    if any_node:
+        from deploykit.cli.search import any_node as rank
+
+        rank(file, wanted, set_, budget=budget, min_throughput=min_throughput, plot=plot, json=json)
+        return
+    if budget is not None or min_throughput is not None or plot is not None:
+        from deploykit.errors import UsageError
+
+        raise UsageError("--budget, --min-throughput and --plot go with --any-node", hint="add --any-node")
     _context, intent, planned = planned_from(file, wanted, set_)
     make_bundle(
         planned, intent, placeholder_hosts(planned, intent), key_required=True
