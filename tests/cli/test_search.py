@@ -16,7 +16,7 @@ def test_every_machine_is_ranked(run):
 
 def test_json_has_every_layout_and_a_range_for_each_price(run):
     done = run("plan", "gpt-oss-120b", "--any-node", "--json")
-    data = json.loads(done.out)["data"]
+    data = json.loads(done.out)["result"]
     prices = [option["usd_per_m"] for option in data["options"] if option["usd_per_m"]]
     assert len(prices) > 20
     assert all(float(price["low"]) < float(price["high"]) for price in prices)
