@@ -1,7 +1,6 @@
 """Fit the calibration, print how wrong it is, and write the profile and the tables of the docs: `make calibration`."""
 
 import datetime as dt
-import re
 import time
 
 import yaml
@@ -15,10 +14,11 @@ from evaluation import (
     residuals,
     spreads,
 )
-from fitting import fit, is_full, request_of
-from points import HERE, ROOT, Point, load_points
+from fitting import fit
+from points import HERE, ROOT, Point, is_full, load_points, request_of
+from tables import tables, with_tables
 
-from deploykit.catalog.calibration import Calibration, Errors, Seen, Span
+from deploykit.catalog.calibration import Calibration, Seen, Span
 from deploykit.planning.prediction import Prediction, predict
 from deploykit.planning.roofline import attention_kinds
 
@@ -116,41 +116,6 @@ def write_docs(calibration: Calibration) -> None:
     """Put the tables between the markers of the page."""
     text = DOCS.read_text(encoding="utf-8")
     DOCS.write_text(with_tables(text, calibration), encoding="utf-8")
-
-
-def with_tables(text: str, calibration: Calibration) -> str:
-    """Return the page with the calibration's tables."""
-    between = re.compile(r"(<!-- errors: .*?-->\n).*?(<!-- end of errors -->)", re.DOTALL)
-    return between.sub(lambda m: f"{m[1]}\n{tables(calibration)}\n\n{m[2]}", text)
-
-
-def tables(calibration: Calibration) -> str:
-    """Return every error table as Markdown."""
-    parts = [
-        ("Model left out", calibration.by_model),
-        ("Model on one GPU left out", calibration.by_model_and_gpu),
-        ("Model left out, and everything on its GPU", calibration.unseen_gpu),
-        ("In the fit (for comparison)", calibration.in_sample),
-        ("Waiting for KV room (never fitted)", calibration.waiting),
-    ]
-    return "\n\n".join(_table(title, rows) for title, rows in parts)
-
-
-def _table(title: str, rows: tuple[Errors, ...]) -> str:
-    lines = [
-        f"| {title} | GPU | points | TPOT median | TPOT p90 | in interval | TTFT median | TTFT p90 | in interval |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for row in rows:
-        cells = [row.held_out, row.gpu or "all", str(row.points)]
-        cells += [_percent(v) for v in (row.tpot_median, row.tpot_p90, row.tpot_covered)]
-        cells += [_percent(v) for v in (row.ttft_median, row.ttft_p90, row.ttft_covered)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f} %"
 
 
 def speed(calibration: Calibration, points: list[Point]) -> float:

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 
 import numpy as np
-from points import Point
+from points import Point, request_of
 from scipy.optimize import least_squares
 
 from deploykit.catalog.calibration import PromptCoefficients, StepCoefficients
-from deploykit.planning.calibrated import Request
-from deploykit.planning.prediction import room, work_of
+from deploykit.planning.prediction import work_of
 from deploykit.planning.roofline import PromptTerms, StepTerms, prompt_terms, step_terms
 
 ROBUST = 0.15
@@ -35,17 +34,6 @@ class Fit:
 
     step: StepCoefficients
     prompt: PromptCoefficients
-
-
-def request_of(point: Point) -> Request:
-    """Return the load of a point's engine."""
-    return Request(point.concurrency / point.subject.ranks, point.prompt, 0.0, point.output)
-
-
-def is_full(point: Point) -> bool:
-    """Whether requests wait for room in the KV cache: those points measure the queue, not the engine."""
-    request = request_of(point)
-    return request.per_rank > room(point.subject, request)
 
 
 def fit(points: Sequence[Point]) -> Fit:

@@ -11,9 +11,10 @@ import yaml
 
 from deploykit.catalog.profile import Profile
 from deploykit.effects.yaml_files import YamlCatalog, load_yaml_model
+from deploykit.planning.calibrated import Request
 from deploykit.planning.memory import Ground, capacity_of, gpu_need
 from deploykit.planning.plan import Parallelism
-from deploykit.planning.prediction import subject_of
+from deploykit.planning.prediction import room, subject_of
 from deploykit.planning.roofline import Peaks, Subject, peaks_of
 from deploykit.planning.weights import weights_of
 
@@ -86,6 +87,17 @@ def load_points() -> tuple[list[Point], Counter[str]]:
             )
         )
     return points, left_out
+
+
+def request_of(point: Point) -> Request:
+    """Return the load of a point's engine."""
+    return Request(point.concurrency / point.subject.ranks, point.prompt, 0.0, point.output)
+
+
+def is_full(point: Point) -> bool:
+    """Whether requests wait for room in the KV cache: those points measure the queue, not the engine."""
+    request = request_of(point)
+    return request.per_rank > room(point.subject, request)
 
 
 def _matches(row: dict[str, str], wanted: dict[str, str]) -> bool:
