@@ -15,10 +15,11 @@ from evaluation import (
     spreads,
 )
 from fitting import fit
-from points import HERE, ROOT, Point, is_full, load_points, request_of
-from tables import tables, with_tables
+from points import HERE, ROOT, Point, Setups, is_full, load_points, make_subject, request_of
+from tables import Published, published_table, tables, with_published, with_tables
 
 from deploykit.catalog.calibration import Calibration, Seen, Span
+from deploykit.planning.plan import Parallelism
 from deploykit.planning.prediction import Prediction, predict
 from deploykit.planning.roofline import attention_kinds
 
@@ -37,7 +38,7 @@ def main() -> None:
     points, left_out = load_points()
     full = [p for p in points if is_full(p)]
     used = [p for p in points if not is_full(p)]
-    provenance = yaml.safe_load((HERE / "setups.yaml").read_text(encoding="utf-8"))["provenance"]
+    setups = Setups()
     by_model = held_out(used, other_model)
     by_pair = held_out(used, other_model_or_gpu)
     unseen = held_out(used, other_model_and_gpu)
@@ -55,15 +56,17 @@ def main() -> None:
         by_model=error_table(by_model, by_gpu=False),
         by_model_and_gpu=error_table(by_pair, by_gpu=True),
         unseen_gpu=error_table(unseen, by_gpu=True),
-        **provenance,
+        **setups.data["provenance"],
     )
     write_profile(calibration)
-    write_docs(calibration)
+    checks = published(calibration, setups)
+    write_docs(calibration, checks)
     print(f"{sum(left_out.values()) + sum(p.runs for p in points)} rows")
     for why, count in left_out.most_common():
         print(f"  {count:>4} left out: {why}")
     print(f"  {len(points)} configurations; {len(full)} of them wait for KV room and are not fitted\n")
     print(tables(calibration))
+    print(f"\n{published_table(checks)}")
     print(f"\n{speed(calibration, used):.3f} ms per prediction on this machine")
 
 
@@ -112,10 +115,32 @@ class _Indented(yaml.SafeDumper):
         super().increase_indent(flow, indentless=False)
 
 
-def write_docs(calibration: Calibration) -> None:
+def write_docs(calibration: Calibration, checks: list[Published]) -> None:
     """Put the tables between the markers of the page."""
-    text = DOCS.read_text(encoding="utf-8")
-    DOCS.write_text(with_tables(text, calibration), encoding="utf-8")
+    text = with_tables(DOCS.read_text(encoding="utf-8"), calibration)
+    DOCS.write_text(with_published(text, checks), encoding="utf-8")
+
+
+def published(calibration: Calibration, setups: Setups) -> list[Published]:
+    """Predict what was published elsewhere; none of it was fitted."""
+    found = []
+    for row in yaml.safe_load((HERE / "published.yaml").read_text(encoding="utf-8"))["rows"]:
+        gpu = setups.gpus[row["gpu"]]
+        layout = Parallelism(tensor=row["tp"])
+        subject = make_subject(setups.profiles[row["model"]], row["checkpoint"], gpu, layout, row["kv_dtype"])
+        result = predict(
+            subject,
+            calibration,
+            concurrency=row["concurrency"],
+            prompt_tokens=row["prompt"],
+            output_tokens=row["output"],
+        )
+        if not isinstance(result, Prediction):
+            raise SystemExit(f"a published point is refused: {result.because}")
+        case = f"{row['model'].split('/')[1]} {row['checkpoint']}, {gpu.name} TP{row['tp']}"
+        load = f"{row['prompt']:,} + {row['output']:,}, {row['concurrency']} in flight"
+        found.append(Published(case, load, row["tpot_ms"], row["tok_s_per_gpu"], result))
+    return found
 
 
 def speed(calibration: Calibration, points: list[Point]) -> float:

@@ -22,7 +22,6 @@ class StepCoefficients(Value):
     layer_s: float = Field(ge=0, description="Per layer.")
     routed_s: float = Field(ge=0, description="Per layer and expert that a token uses.")
     collective_s: float = Field(ge=0, description="Per layer, where the engine spans GPUs.")
-    sequence_s: float = Field(ge=0, description="Per sequence in the step.")
 
 
 class PromptCoefficients(Value):

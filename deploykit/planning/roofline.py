@@ -88,7 +88,6 @@ class StepTerms:
     layer_s: float
     routed_s: float
     collective_s: float
-    sequence_s: float
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,6 @@ def step_terms(subject: Subject, peaks: Peaks, work: Work) -> StepTerms:
         layer_s=layers,
         routed_s=layers * (arch.experts.per_token if arch.experts else 0),
         collective_s=layers if spans else 0.0,
-        sequence_s=work.sequences * layout.data,
     )
 
 

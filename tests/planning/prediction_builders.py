@@ -54,7 +54,7 @@ def make_subject(*, gpu: dict[str, Any] | None = None, layout: dict[str, Any] | 
 
 STEP = {
     "weights": 1.0, "experts": 1.0, "kv": 1.0, "dense_flops": 0.0, "expert_flops": 0.0, "link": 0.0,
-    "layer_s": 0.0, "routed_s": 0.0, "collective_s": 0.0, "sequence_s": 0.0,
+    "layer_s": 0.0, "routed_s": 0.0, "collective_s": 0.0,
 }  # fmt: skip
 PROMPT = {
     "fixed_s": 0.01, "steps": 1.0, "layer_s": 0.0, "weights": 0.0, "dense_flops": 2.0, "expert_flops": 0.0,
