@@ -91,6 +91,9 @@ def seen(points: list[Point]) -> Seen:
         formats={name: tuple(sorted(found)) for name, found in sorted(formats.items())},
         attention=tuple(sorted({kind for p in points for kind in attention_kinds(p.subject.architecture)})),
         tensor=tuple(sorted({p.subject.layout.tensor for p in points})),
+        expert_ranks=tuple(
+            sorted({(lay := p.subject.layout).tensor * lay.data for p in points if p.subject.layout.expert})
+        ),
         concurrency=span([request_of(p).per_rank for p in points]),
         prompt=span([p.prompt for p in points]),
         output=span([p.output for p in points]),

@@ -68,6 +68,7 @@ class Seen(Value):
     )
     attention: tuple[str, ...] = Field(description="Kinds of attention layers.")
     tensor: tuple[int, ...] = Field(description="Tensor-parallel sizes.")
+    expert_ranks: tuple[int, ...] = Field(description="GPUs that expert parallelism spread the experts over.")
     concurrency: Span = Field(description="Requests in flight per data-parallel rank.")
     prompt: Span = Field(description="Prompt tokens.")
     output: Span = Field(description="Output tokens.")

@@ -81,6 +81,7 @@ def make_calibration(
             formats={"fp8": (9.0,)},
             attention=("grouped_query",),
             tensor=(1, 2),
+            expert_ranks=(2,),
             concurrency=Span(low=4, high=512),
             prompt=Span(low=1000, high=8000),
             output=Span(low=100, high=8000),

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploykit.planning.prediction import NotCalibrated, Prediction, predict
+from deploykit.planning.memory import Ground, capacity_of, gpu_need
+from deploykit.planning.plan import Parallelism
+from deploykit.planning.prediction import NotCalibrated, Prediction, predict, subject_of
+from deploykit.planning.weights import weights_of
 from tests.planning.builders import shipped
 from tests.planning.prediction_builders import make_calibration, make_subject
 
@@ -88,6 +91,42 @@ def test_no_number_without_ground():
     )
     assert isinstance(blind, NotCalibrated)
     assert "`Test GPU` are not known" in blind.because
+
+
+def subjects_of(profile, gpu):
+    """Every checkpoint on one to eight GPUs, as far as it fits."""
+    for checkpoint in profile.checkpoints:
+        weights, capacity = weights_of(checkpoint, profile), capacity_of(gpu)
+        if weights is None or capacity is None:
+            continue
+        ground = Ground(
+            architecture=profile.architecture,
+            weights=weights,
+            capability=gpu.capability or 0.0,
+            capacity_bytes=capacity[0],
+            utilization=0.9,
+            kv_dtype="bf16",
+        )
+        for tensor in (1, 2, 4, 8):
+            need = gpu_need(ground, Parallelism(tensor=tensor, replicas=8 // tensor))
+            if need.kv_gib > 0 and (subject := subject_of(profile, checkpoint, gpu, ground, need)):
+                yield subject
+
+
+@pytest.mark.parametrize("node", [n for n in shipped().names("nodes") if shipped().node(n).gpu is not None])
+def test_every_shipped_model_is_predicted_or_refused_in_words(node):
+    gpu = shipped().node(node).gpu
+    for name in shipped().names("models"):
+        profile = shipped().model(name)
+        if profile.architecture is None:
+            continue
+        for subject in subjects_of(profile, gpu):
+            found = predict(subject, SHIPPED, concurrency=128, prompt_tokens=4000, output_tokens=500)
+            if isinstance(found, NotCalibrated):
+                assert found.because
+            else:
+                assert 0.001 < found.tpot_s.central < 1
+                assert bool(found.notes) == (found.basis == "extrapolated")
 
 
 LAYOUTS = st.sampled_from([{"tensor": 1}, {"tensor": 2}, {"tensor": 4, "expert": True}, {"data": 2, "expert": True}])
