@@ -14,7 +14,7 @@ from evaluation import (
     residuals,
     spreads,
 )
-from fitting import fit
+from fitting import Fit, fit
 from points import HERE, ROOT, Point, Setups, is_full, load_points, make_subject, request_of
 from tables import Published, published_table, tables, with_published, with_tables
 
@@ -42,12 +42,13 @@ def main() -> None:
     by_model = held_out(used, other_model)
     by_pair = held_out(used, other_model_or_gpu)
     unseen = held_out(used, other_model_and_gpu)
-    found = fit(used)
+    fitted = fit(used)
+    found = Fit(step=rounded(fitted.step), prompt=rounded(fitted.prompt))
     calibration = Calibration(
         name=NAME,
         points=len(used),
-        step=rounded(found.step),
-        prompt=rounded(found.prompt),
+        step=found.step,
+        prompt=found.prompt,
         calibrated=spreads(by_model),
         extrapolated=spreads(unseen),
         seen=seen(used),

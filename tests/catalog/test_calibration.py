@@ -52,8 +52,10 @@ def test_the_code_still_predicts_what_the_coefficients_were_fitted_to(shipped, p
         ttft.append(abs(found.ttft_s / p.ttft_s - 1))
     every = calibration.in_sample[-1]
     assert (len(used), every.held_out) == (calibration.points, "every model")
-    assert statistics.median(tpot) == pytest.approx(every.tpot_median, abs=0.002), "run `make calibration`"
-    assert statistics.median(ttft) == pytest.approx(every.ttft_median, abs=0.002), "run `make calibration`"
+    for errors, median, p90 in ((tpot, every.tpot_median, every.tpot_p90), (ttft, every.ttft_median, every.ttft_p90)):
+        tenths = statistics.quantiles(errors, n=10, method="inclusive")
+        assert tenths[4] == pytest.approx(median, abs=0.00051), "run `make calibration`"
+        assert tenths[8] == pytest.approx(p90, abs=0.00051), "run `make calibration`"
 
 
 def test_the_aims_are_met_on_models_left_out(shipped) -> None:
