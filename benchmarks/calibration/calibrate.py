@@ -1,7 +1,6 @@
 """Fit the calibration, print how wrong it is, and write the profile and the tables of the docs: `make calibration`."""
 
 import datetime as dt
-import re
 import time
 
 import yaml
@@ -15,10 +14,12 @@ from evaluation import (
     residuals,
     spreads,
 )
-from fitting import fit, is_full, request_of
-from points import HERE, ROOT, Point, load_points
+from fitting import Fit, fit
+from points import HERE, ROOT, Point, Setups, is_full, load_points, make_subject, request_of
+from tables import Published, published_table, tables, with_published, with_tables
 
-from deploykit.catalog.calibration import Calibration, Errors, Seen, Span
+from deploykit.catalog.calibration import Calibration, Seen, Span
+from deploykit.planning.plan import Parallelism
 from deploykit.planning.prediction import Prediction, predict
 from deploykit.planning.roofline import attention_kinds
 
@@ -37,16 +38,17 @@ def main() -> None:
     points, left_out = load_points()
     full = [p for p in points if is_full(p)]
     used = [p for p in points if not is_full(p)]
-    provenance = yaml.safe_load((HERE / "setups.yaml").read_text(encoding="utf-8"))["provenance"]
+    setups = Setups()
     by_model = held_out(used, other_model)
     by_pair = held_out(used, other_model_or_gpu)
     unseen = held_out(used, other_model_and_gpu)
-    found = fit(used)
+    fitted = fit(used)
+    found = Fit(step=rounded(fitted.step), prompt=rounded(fitted.prompt))
     calibration = Calibration(
         name=NAME,
         points=len(used),
-        step=rounded(found.step),
-        prompt=rounded(found.prompt),
+        step=found.step,
+        prompt=found.prompt,
         calibrated=spreads(by_model),
         extrapolated=spreads(unseen),
         seen=seen(used),
@@ -55,15 +57,17 @@ def main() -> None:
         by_model=error_table(by_model, by_gpu=False),
         by_model_and_gpu=error_table(by_pair, by_gpu=True),
         unseen_gpu=error_table(unseen, by_gpu=True),
-        **provenance,
+        **setups.data["provenance"],
     )
     write_profile(calibration)
-    write_docs(calibration)
+    checks = published(calibration, setups)
+    write_docs(calibration, checks)
     print(f"{sum(left_out.values()) + sum(p.runs for p in points)} rows")
     for why, count in left_out.most_common():
         print(f"  {count:>4} left out: {why}")
     print(f"  {len(points)} configurations; {len(full)} of them wait for KV room and are not fitted\n")
     print(tables(calibration))
+    print(f"\n{published_table(checks)}")
     print(f"\n{speed(calibration, used):.3f} ms per prediction on this machine")
 
 
@@ -88,6 +92,9 @@ def seen(points: list[Point]) -> Seen:
         formats={name: tuple(sorted(found)) for name, found in sorted(formats.items())},
         attention=tuple(sorted({kind for p in points for kind in attention_kinds(p.subject.architecture)})),
         tensor=tuple(sorted({p.subject.layout.tensor for p in points})),
+        expert_ranks=tuple(
+            sorted({(lay := p.subject.layout).tensor * lay.data for p in points if p.subject.layout.expert})
+        ),
         concurrency=span([request_of(p).per_rank for p in points]),
         prompt=span([p.prompt for p in points]),
         output=span([p.output for p in points]),
@@ -112,45 +119,32 @@ class _Indented(yaml.SafeDumper):
         super().increase_indent(flow, indentless=False)
 
 
-def write_docs(calibration: Calibration) -> None:
+def write_docs(calibration: Calibration, checks: list[Published]) -> None:
     """Put the tables between the markers of the page."""
-    text = DOCS.read_text(encoding="utf-8")
-    DOCS.write_text(with_tables(text, calibration), encoding="utf-8")
+    text = with_tables(DOCS.read_text(encoding="utf-8"), calibration)
+    DOCS.write_text(with_published(text, checks), encoding="utf-8")
 
 
-def with_tables(text: str, calibration: Calibration) -> str:
-    """Return the page with the calibration's tables."""
-    between = re.compile(r"(<!-- errors: .*?-->\n).*?(<!-- end of errors -->)", re.DOTALL)
-    return between.sub(lambda m: f"{m[1]}\n{tables(calibration)}\n\n{m[2]}", text)
-
-
-def tables(calibration: Calibration) -> str:
-    """Return every error table as Markdown."""
-    parts = [
-        ("Model left out", calibration.by_model),
-        ("Model on one GPU left out", calibration.by_model_and_gpu),
-        ("Model left out, and everything on its GPU", calibration.unseen_gpu),
-        ("In the fit (for comparison)", calibration.in_sample),
-        ("Waiting for KV room (never fitted)", calibration.waiting),
-    ]
-    return "\n\n".join(_table(title, rows) for title, rows in parts)
-
-
-def _table(title: str, rows: tuple[Errors, ...]) -> str:
-    lines = [
-        f"| {title} | GPU | points | TPOT median | TPOT p90 | in interval | TTFT median | TTFT p90 | in interval |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for row in rows:
-        cells = [row.held_out, row.gpu or "all", str(row.points)]
-        cells += [_percent(v) for v in (row.tpot_median, row.tpot_p90, row.tpot_covered)]
-        cells += [_percent(v) for v in (row.ttft_median, row.ttft_p90, row.ttft_covered)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f} %"
+def published(calibration: Calibration, setups: Setups) -> list[Published]:
+    """Predict what was published elsewhere; none of it was fitted."""
+    found = []
+    for row in yaml.safe_load((HERE / "published.yaml").read_text(encoding="utf-8"))["rows"]:
+        gpu = setups.gpus[row["gpu"]]
+        layout = Parallelism(tensor=row["tp"])
+        subject = make_subject(setups.profiles[row["model"]], row["checkpoint"], gpu, layout, row["kv_dtype"])
+        result = predict(
+            subject,
+            calibration,
+            concurrency=row["concurrency"],
+            prompt_tokens=row["prompt"],
+            output_tokens=row["output"],
+        )
+        if not isinstance(result, Prediction):
+            raise SystemExit(f"a published point is refused: {result.because}")
+        case = f"{row['model'].split('/')[1]} {row['checkpoint']}, {gpu.name} TP{row['tp']}"
+        load = f"{row['prompt']:,} + {row['output']:,}, {row['concurrency']} in flight"
+        found.append(Published(case, load, row["tpot_ms"], row["tok_s_per_gpu"], result))
+    return found
 
 
 def speed(calibration: Calibration, points: list[Point]) -> float:

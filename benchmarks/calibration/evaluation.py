@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from fitting import Fit, fit, request_of
-from points import Point
+from fitting import Fit, fit
+from points import Point, request_of
 
 from deploykit.catalog.calibration import Errors, Spread, Spreads
 from deploykit.planning.prediction import times

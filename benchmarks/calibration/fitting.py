@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 
 import numpy as np
-from points import Point
+from points import Point, request_of
 from scipy.optimize import least_squares
 
 from deploykit.catalog.calibration import PromptCoefficients, StepCoefficients
-from deploykit.planning.calibrated import Request
-from deploykit.planning.prediction import room, work_of
+from deploykit.planning.prediction import work_of
 from deploykit.planning.roofline import PromptTerms, StepTerms, prompt_terms, step_terms
 
 ROBUST = 0.15
@@ -20,7 +19,7 @@ ROBUST = 0.15
 STEP_START = {
     "weights": (1.0, 1.2), "experts": (0.5, 1.0), "kv": (1.0, 1.5), "dense_flops": (1.0, 1.5),
     "expert_flops": (1.0, 3.0), "link": (1.0, 1.5), "layer_s": (0.0, 4e-5), "routed_s": (0.0, 4e-6),
-    "collective_s": (0.0, 2e-5), "sequence_s": (0.0, 1e-5),
+    "collective_s": (0.0, 2e-5),
 }  # fmt: skip
 PROMPT_START = {
     "fixed_s": (0.0, 0.02), "steps": (0.5, 1.5), "layer_s": (0.0, 1e-4), "weights": (1.0, 1.5),
@@ -37,23 +36,12 @@ class Fit:
     prompt: PromptCoefficients
 
 
-def request_of(point: Point) -> Request:
-    """Return the load of a point's engine."""
-    return Request(point.concurrency / point.subject.ranks, point.prompt, 0.0, point.output)
-
-
-def is_full(point: Point) -> bool:
-    """Whether requests wait for room in the KV cache: those points measure the queue, not the engine."""
-    request = request_of(point)
-    return request.per_rank > room(point.subject, request)
-
-
 def fit(points: Sequence[Point]) -> Fit:
     """Return the coefficients that fit these points best."""
-    weights = _weights(points)
-    step_x = np.array([astuple(_step(p)) for p in points])
+    weights = weights_of_models(points)
+    step_x = step_matrix(points)
     tpot = np.array([p.tpot_s for p in points])
-    step = _solve(list(STEP_START.values()), lambda b: step_x @ b, tpot, weights)
+    step = solve(list(STEP_START.values()), lambda b: step_x @ b, tpot, weights)
     step_s = step_x @ step
     prompt_x = np.array([astuple(_prompt(p, s)) for p, s in zip(points, step_s, strict=True)])
     running = np.array([request_of(p).per_rank for p in points])
@@ -62,7 +50,7 @@ def fit(points: Sequence[Point]) -> Fit:
         alone = prompt_x[:, :2] @ b[:2]
         return alone + (prompt_x[:, 2:] @ b[2:-1]) * (1 + b[-1] * running)
 
-    prompt = _solve([*PROMPT_START.values(), QUEUE_START], ttft, np.array([p.ttft_s for p in points]), weights)
+    prompt = solve([*PROMPT_START.values(), QUEUE_START], ttft, np.array([p.ttft_s for p in points]), weights)
     names = [f.name for f in fields(PromptTerms)]
     return Fit(
         step=StepCoefficients(**dict(zip((f.name for f in fields(StepTerms)), step.tolist(), strict=True))),
@@ -70,7 +58,13 @@ def fit(points: Sequence[Point]) -> Fit:
     )
 
 
-def _weights(points: Sequence[Point]) -> np.ndarray:
+def step_matrix(points: Sequence[Point]) -> np.ndarray:
+    """Return the terms of each point's step, one row per point."""
+    return np.array([astuple(_step(p)) for p in points])
+
+
+def weights_of_models(points: Sequence[Point]) -> np.ndarray:
+    """Return the factor of each point's residual: the squares of a model's add up to one."""
     counts = Counter(p.model for p in points)
     return np.array([1 / np.sqrt(counts[p.model]) for p in points])
 
@@ -85,7 +79,7 @@ def _prompt(point: Point, step_s: float) -> PromptTerms:
     return prompt_terms(point.subject, point.peaks, work_of(request, request.per_rank), step_s=step_s)
 
 
-def _solve(start, model, measured, weights) -> np.ndarray:  # noqa: ANN001 - arrays and a function of one
+def solve(start, model, measured, weights) -> np.ndarray:  # noqa: ANN001 - arrays and a function of one
     low, begin = (np.array(column) for column in zip(*start, strict=True))
     scale = np.maximum(begin, 1e-9)
     found = least_squares(

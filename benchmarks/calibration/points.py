@@ -9,11 +9,14 @@ from typing import Any
 
 import yaml
 
+from deploykit.catalog.attention import KvDtype
+from deploykit.catalog.node import Gpu
 from deploykit.catalog.profile import Profile
 from deploykit.effects.yaml_files import YamlCatalog, load_yaml_model
+from deploykit.planning.calibrated import Request
 from deploykit.planning.memory import Ground, capacity_of, gpu_need
 from deploykit.planning.plan import Parallelism
-from deploykit.planning.prediction import subject_of
+from deploykit.planning.prediction import room, subject_of
 from deploykit.planning.roofline import Peaks, Subject, peaks_of
 from deploykit.planning.weights import weights_of
 
@@ -40,17 +43,39 @@ class Point:
     runs: int
 
 
+class Setups:
+    """The profiles, GPUs and settings that setups.yaml names."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, Any] = yaml.safe_load((HERE / "setups.yaml").read_text(encoding="utf-8"))
+        catalog = YamlCatalog(ROOT / "profiles")
+        self.profiles = {repo: _profile(catalog, entry) for repo, entry in self.data["models"].items()}
+        self.gpus = {name: gpu for name, node in self.data["nodes"].items() if (gpu := catalog.node(node).gpu)}
+
+    def why_left_out(self, row: dict[str, str]) -> str | None:
+        """Return why a row says nothing about the layout it names, or None."""
+        return next((e["because"] for e in self.data["left_out"] if _matches(row, e["match"])), None)
+
+    def subject(self, row: dict[str, str]) -> Subject:
+        """Return the subject of a measured row."""
+        return make_subject(
+            self.profiles[row["model"]],
+            self.data["models"][row["model"]]["checkpoint"],
+            self.gpus[row["gpu"]],
+            Parallelism(tensor=int(row["tp"]), expert=int(row["moe_ep"] or 1) > 1),
+            _kv_dtype(row, self.data["kv_dtypes"]),
+        )
+
+
 def load_points() -> tuple[list[Point], Counter[str]]:
     """Return the points, and how many rows were left out for which reason."""
-    setups = yaml.safe_load((HERE / "setups.yaml").read_text(encoding="utf-8"))
-    catalog = YamlCatalog(ROOT / "profiles")
-    profiles = {repo: _profile(catalog, entry) for repo, entry in setups["models"].items()}
+    setups = Setups()
     left_out: Counter[str] = Counter()
     groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
     seen: set[tuple[str, ...]] = set()
     with (HERE / "vllm_measured.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(line for line in file if not line.startswith("#")):
-            why = next((e["because"] for e in setups["left_out"] if _matches(row, e["match"])), None)
+            why = setups.why_left_out(row)
             key = tuple(row[k] for k in ("model", "gpu", "engine", "tp", "moe_ep", "isl", "osl", "concurrency"))
             values = (*key, row["ttft_ms"], row["tpot_ms"])
             if why is None and values in seen:
@@ -60,72 +85,75 @@ def load_points() -> tuple[list[Point], Counter[str]]:
                 continue
             seen.add(values)
             groups.setdefault(key, []).append(row)
-    subjects: dict[tuple[str, ...], Subject] = {}
-    points = []
-    for key, rows in groups.items():
-        row = rows[0]
-        if key[:5] not in subjects:
-            subjects[key[:5]] = _subject(row, profiles, setups, catalog)
-        peaks = peaks_of(subjects[key[:5]])
-        if peaks is None:
-            raise SystemExit(f"the peaks of {row['gpu']} are not known")
-        points.append(
-            Point(
-                model=row["model"].split("/")[1],
-                gpu=row["gpu"].split("_")[0].upper(),
-                engine=row["engine"],
-                date=row["measured"],
-                subject=subjects[key[:5]],
-                peaks=peaks,
-                concurrency=int(row["concurrency"]),
-                prompt=float(row["isl"]),
-                output=float(row["osl"]),
-                ttft_s=statistics.median(float(r["ttft_ms"]) for r in rows) / 1000,
-                tpot_s=statistics.median(float(r["tpot_ms"]) for r in rows) / 1000,
-                runs=len(rows),
-            )
-        )
-    return points, left_out
+    return [_point(rows, setups) for rows in groups.values()], left_out
+
+
+def _point(rows: list[dict[str, str]], setups: Setups) -> Point:
+    row = rows[0]
+    subject = setups.subject(row)
+    peaks = peaks_of(subject)
+    if peaks is None:
+        raise SystemExit(f"the peaks of {row['gpu']} are not known")
+    return Point(
+        model=row["model"].split("/")[1],
+        gpu=row["gpu"].split("_")[0].upper(),
+        engine=row["engine"],
+        date=row["measured"],
+        subject=subject,
+        peaks=peaks,
+        concurrency=int(row["concurrency"]),
+        prompt=float(row["isl"]),
+        output=float(row["osl"]),
+        ttft_s=statistics.median(float(r["ttft_ms"]) for r in rows) / 1000,
+        tpot_s=statistics.median(float(r["tpot_ms"]) for r in rows) / 1000,
+        runs=len(rows),
+    )
+
+
+def request_of(point: Point) -> Request:
+    """Return the load of a point's engine."""
+    return Request(point.concurrency / point.subject.ranks, point.prompt, 0.0, point.output)
+
+
+def is_full(point: Point) -> bool:
+    """Whether requests wait for room in the KV cache: those points measure the queue, not the engine."""
+    request = request_of(point)
+    return request.per_rank > room(point.subject, request)
 
 
 def _matches(row: dict[str, str], wanted: dict[str, str]) -> bool:
     return all(row[k] == v for k, v in wanted.items())
 
 
-def _profile(catalog: YamlCatalog, entry: dict[str, str]) -> tuple[Profile, str]:
+def _profile(catalog: YamlCatalog, entry: dict[str, str]) -> Profile:
     if "profile" in entry:
-        return catalog.model(entry["profile"]), entry["checkpoint"]
+        return catalog.model(entry["profile"])
     path = HERE / "models" / f"{entry['facts']}.yaml"
-    return load_yaml_model(path, Profile, name=path.stem), entry["checkpoint"]
+    return load_yaml_model(path, Profile, name=path.stem)
 
 
-def _subject(
-    row: dict[str, str], profiles: dict[str, tuple[Profile, str]], setups: dict[str, Any], catalog: YamlCatalog
-) -> Subject:
-    profile, name = profiles[row["model"]]
-    checkpoint = next(c for c in profile.checkpoints if c.name == name)
-    gpu = catalog.node(setups["nodes"][row["gpu"]]).gpu
-    architecture, weights = profile.architecture, weights_of(checkpoint, profile)
-    if gpu is None or architecture is None or weights is None or gpu.capability is None:
-        raise SystemExit(f"the facts of {row['model']} on {row['gpu']} are not complete")
-    capacity = capacity_of(gpu)
-    layout = Parallelism(tensor=int(row["tp"]), expert=int(row["moe_ep"] or 1) > 1)
+def make_subject(profile: Profile, checkpoint_name: str, gpu: Gpu, layout: Parallelism, kv_dtype: KvDtype) -> Subject:
+    """Return the subject of a layout as the planner would build it; ends the script where a fact is missing."""
+    checkpoint = next(c for c in profile.checkpoints if c.name == checkpoint_name)
+    architecture, weights, capacity = profile.architecture, weights_of(checkpoint, profile), capacity_of(gpu)
+    if architecture is None or weights is None or gpu.capability is None or capacity is None:
+        raise SystemExit(f"the facts of {profile.name} on {gpu.name} are not complete")
     ground = Ground(
         architecture=architecture,
         weights=weights,
         capability=gpu.capability,
-        capacity_bytes=capacity[0] if capacity else 0.0,
+        capacity_bytes=capacity[0],
         utilization=UTILIZATION,
-        kv_dtype=_kv_dtype(row, setups),
+        kv_dtype=kv_dtype,
     )
     subject = subject_of(profile, checkpoint, gpu, ground, gpu_need(ground, layout))
     if subject is None:
-        raise SystemExit(f"the parameters of {row['model']} are not known")
+        raise SystemExit(f"the parameters of {profile.name} are not known")
     return subject
 
 
-def _kv_dtype(row: dict[str, str], setups: dict[str, Any]) -> Any:  # noqa: ANN401 - `bf16` or `fp8`, as YAML has it
-    for entry in setups["kv_dtypes"]:
+def _kv_dtype(row: dict[str, str], entries: list[dict[str, Any]]) -> KvDtype:
+    for entry in entries:
         if _matches(row, {k: v for k, v in entry.items() if k != "kv_dtype"}):
-            return entry["kv_dtype"]
+            return "fp8" if entry["kv_dtype"] == "fp8" else "bf16"
     raise SystemExit(f"setups.yaml says nothing about the KV cache of {row['model']}")

@@ -22,7 +22,6 @@ class StepCoefficients(Value):
     layer_s: float = Field(ge=0, description="Per layer.")
     routed_s: float = Field(ge=0, description="Per layer and expert that a token uses.")
     collective_s: float = Field(ge=0, description="Per layer, where the engine spans GPUs.")
-    sequence_s: float = Field(ge=0, description="Per sequence in the step.")
 
 
 class PromptCoefficients(Value):
@@ -69,6 +68,7 @@ class Seen(Value):
     )
     attention: tuple[str, ...] = Field(description="Kinds of attention layers.")
     tensor: tuple[int, ...] = Field(description="Tensor-parallel sizes.")
+    expert_ranks: tuple[int, ...] = Field(description="GPUs that expert parallelism spread the experts over.")
     concurrency: Span = Field(description="Requests in flight per data-parallel rank.")
     prompt: Span = Field(description="Prompt tokens.")
     output: Span = Field(description="Output tokens.")

@@ -37,6 +37,10 @@ def doubts(subject: Subject, seen: Seen, request: Request) -> tuple[str, ...]:
         found.append(f"{subject.precision} weights were not measured on `{gpu.name}`")
     if layout.tensor not in seen.tensor:
         found.append(f"tensor parallelism {layout.tensor} was not measured, only {_listed(seen.tensor)}")
+    if layout.expert and layout.tensor * layout.data not in seen.expert_ranks:
+        found.append(
+            f"experts over {layout.tensor * layout.data} GPUs were not measured, only {_listed(seen.expert_ranks)}"
+        )
     if layout.data > 1:
         found.append("data-parallel attention was not measured")
     if request.cached > 0:
@@ -52,18 +56,25 @@ def doubts(subject: Subject, seen: Seen, request: Request) -> tuple[str, ...]:
 
 
 def _kind_of_serving(subject: Subject, seen: Seen) -> str | None:
-    layout = subject.layout
-    if subject.runtime != seen.runtime:
-        return f"the engine runs on {subject.runtime}; only {seen.runtime} was measured"
-    if subject.disaggregated:
-        return "prefill and decode run on machines of their own; that was not measured"
-    if subject.speculative:
-        return "speculative decoding was not measured: how many drafted tokens are accepted depends on the text"
-    if layout.nodes_per_engine > 1:
-        return f"an engine spans {layout.nodes_per_engine} nodes; only engines within one node were measured"
-    if layout.pipeline > 1:
-        return "pipeline parallelism was not measured"
-    return None
+    layout, runtime = subject.layout, subject.runtime
+    reasons = (
+        (runtime != seen.runtime, f"the engine runs on {runtime}; only {seen.runtime} was measured"),
+        (subject.disaggregated, "prefill and decode run on machines of their own; that was not measured"),
+        (
+            subject.speculative,
+            "speculative decoding was not measured: how many drafted tokens are accepted depends on the text",
+        ),
+        (
+            layout.nodes_per_engine > 1,
+            f"an engine spans {layout.nodes_per_engine} nodes; only engines within one node were measured",
+        ),
+        (layout.pipeline > 1, "pipeline parallelism was not measured"),
+        (
+            layout.gpus_per_engine > 1 and subject.gpu.nvlink_gb_s is None,
+            f"the link between GPUs of `{subject.gpu.name}` is not known",
+        ),
+    )
+    return next((words for holds, words in reasons if holds), None)
 
 
 def _kind_of_model(subject: Subject, seen: Seen) -> str | None:

@@ -47,7 +47,6 @@ def subject_of(profile: Profile, checkpoint: Checkpoint, gpu: Gpu, ground: Groun
         bytes_per_token=need.bytes_per_token,
         bytes_per_sequence=need.bytes_per_sequence,
         kv_bytes=need.rank_kv_bytes,
-        kv_dtype=ground.kv_dtype,
     )
 
 

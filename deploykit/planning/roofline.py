@@ -6,7 +6,7 @@ longer vLLM takes. Terms add up: the kernels of a step run one after the other.
 
 from dataclasses import dataclass, fields
 
-from deploykit.catalog.attention import GroupedQuery, KvDtype, Latent
+from deploykit.catalog.attention import GroupedQuery, Latent
 from deploykit.catalog.node import Gpu
 from deploykit.catalog.profile import Architecture
 from deploykit.planning.plan import Parallelism
@@ -36,7 +36,6 @@ class Subject:
     """KV cache of one sequence on one GPU, whatever its length."""
     kv_bytes: float | None = None
     """KV cache of one GPU; None is unknown, and then no request waits for room."""
-    kv_dtype: KvDtype = "bf16"
     speculative: bool = False
     disaggregated: bool = False
     runtime: str = "cuda"
@@ -89,7 +88,6 @@ class StepTerms:
     layer_s: float
     routed_s: float
     collective_s: float
-    sequence_s: float
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,6 @@ def step_terms(subject: Subject, peaks: Peaks, work: Work) -> StepTerms:
         layer_s=layers,
         routed_s=layers * (arch.experts.per_token if arch.experts else 0),
         collective_s=layers if spans else 0.0,
-        sequence_s=work.sequences * layout.data,
     )
 
 
