@@ -4,6 +4,7 @@ from deploykit.catalog.profile import Checkpoint
 from deploykit.planning.offload import Offload
 from deploykit.planning.plan import Operations, Parallelism, StartPhase
 from deploykit.planning.request import PlanRequest
+from deploykit.planning.speculation import draft_of, speculation_for
 from deploykit.planning.weights import Weights
 from deploykit.units import GB, GIB
 
@@ -83,6 +84,9 @@ def _unknown(request: PlanRequest, checkpoint: Checkpoint, weights: Weights) -> 
     missing = [name for name, value in (("memory", host.ram_gb), ("disk", host.disk_gb)) if value is None]
     if missing:
         unknown.append(f"the node's {' and '.join(missing)}: preflight reads them on the machine")
-    if request.speculation != "off":
+    chosen = speculation_for(request, checkpoint)
+    if chosen is not None:
+        draft = draft_of(chosen)
+        unknown += [f"the size of the draft {draft.repo}"] if draft else []
         unknown.append("how many drafted tokens your traffic accepts")
     return tuple(unknown)

@@ -31,6 +31,13 @@ class PlannedCheckpoint(Value):
     weights_basis: str = Field(description="`published`, or how the size was derived.")
 
 
+class PlannedDraft(Value):
+    """A draft model of speculative decoding that is a repository of its own."""
+
+    repo: str
+    revision: str | None
+
+
 class Parallelism(Value):
     """How one engine is spread over GPUs, and how many engines there are."""
 
@@ -151,6 +158,7 @@ class Plan(Value):
     )
     served_model_name: str
     checkpoint: PlannedCheckpoint
+    draft: PlannedDraft | None = None
     parallelism: Parallelism
     memory: MemoryBudget
     limits: SchedulerLimits

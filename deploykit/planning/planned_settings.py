@@ -9,6 +9,7 @@ from deploykit.planning.candidates import is_native
 from deploykit.planning.offload import Offload
 from deploykit.planning.plan import Choice, Parallelism, SchedulerLimits
 from deploykit.planning.request import PlanRequest
+from deploykit.planning.speculation import config_of, draft_of
 
 MODEL_LINK = "./model"
 """The link inside a release's folder that points at the weights."""
@@ -117,8 +118,10 @@ def _speculation(decided: Decided) -> list[tuple[str, JsonValue, str]]:
     chosen = decided.speculation
     if chosen is None:
         return []
-    because = f"you ask for it; the checkpoint carries the draft for {chosen.method}, and a step has room to verify all drafts"
-    return [("speculative-config", dict(chosen.config), because)]
+    draft = draft_of(chosen)
+    where = f"{draft.repo} is the draft" if draft else "the checkpoint carries the draft"
+    because = f"you ask for it; {where} for {chosen.method}, and a step has room to verify all that is drafted"
+    return [("speculative-config", config_of(chosen), because)]
 
 
 def _offload(decided: Decided) -> list[tuple[str, JsonValue, str]]:

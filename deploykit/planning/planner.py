@@ -33,7 +33,7 @@ from deploykit.planning.refusals import (
 from deploykit.planning.request import PlanRequest
 from deploykit.planning.rules import check_rules
 from deploykit.planning.settings import Footing, environment, later_choices, merge
-from deploykit.planning.speculation import AUTO, OFF, check_speculation, speculation_for
+from deploykit.planning.speculation import AUTO, OFF, check_speculation, draft_of, speculation_for
 from deploykit.planning.weights import Weights
 from deploykit.planning.wishes import Wishes, read_wishes
 from deploykit.units import GB, GIB
@@ -123,6 +123,7 @@ def _gpu_plan(request: PlanRequest) -> Plan:
             "rejected": rejected,
             "alternatives": (pools,) if pools else (),
             "operations": asks,
+            "draft": draft_of(decided.speculation) if decided.speculation else None,
             "predicted": predicted_point(request, candidate, chosen.fitting),
             "caveats": caveats,
         }

@@ -4,10 +4,16 @@ One switch sets everything that hangs together: the checkpoint that carries the 
 a step large enough to verify every running sequence's drafts at once.
 """
 
+from pydantic import JsonValue
+
 from deploykit.catalog.catalog import nearest
 from deploykit.catalog.profile import Checkpoint, Speculation
 from deploykit.errors import Place, PlanningError
+from deploykit.planning.plan import PlannedDraft
 from deploykit.planning.request import PlanRequest
+
+DRAFT_LINK = "./draft"
+"""The link inside a release's folder that points at a draft model of its own."""
 
 OFF = "off"
 AUTO = "auto"
@@ -18,13 +24,33 @@ def speculation_for(request: PlanRequest, checkpoint: Checkpoint) -> Speculation
     wanted = request.speculation
     if wanted == OFF:
         return None
-    usable = (s for s in _known(request) if wanted in {AUTO, s.method} and _runs(request, s))
+    usable = [s for s in _known(request) if wanted in {AUTO, s.method} and _runs(request, s)]
+    if wanted == AUTO:
+        # A draft inside the weights was trained with them; another repository is the second choice.
+        inside = [s for s in usable if any(s.method in c.drafts for c in request.served.checkpoints)]
+        usable = inside or usable
     return next((s for s in usable if carries(checkpoint, s)), None)
 
 
 def carries(checkpoint: Checkpoint, speculation: Speculation) -> bool:
-    """Whether a checkpoint's own files hold the draft."""
-    return speculation.method in checkpoint.drafts and "model" not in speculation.config
+    """Whether a checkpoint's own files hold the draft, or the draft is a repository that goes with any of them."""
+    return speculation.method in checkpoint.drafts or draft_of(speculation) is not None
+
+
+def draft_of(speculation: Speculation) -> PlannedDraft | None:
+    """Return the repository of a draft that is not part of the weights."""
+    repo = speculation.config.get("model")
+    if not isinstance(repo, str):
+        return None
+    revision = speculation.config.get("revision")
+    return PlannedDraft(repo=repo, revision=revision if isinstance(revision, str) else None)
+
+
+def config_of(speculation: Speculation) -> dict[str, JsonValue]:
+    """Return vLLM's `speculative-config`, with the draft where the weights role puts it."""
+    if draft_of(speculation) is None:
+        return dict(speculation.config)
+    return {key: value for key, value in speculation.config.items() if key != "revision"} | {"model": DRAFT_LINK}
 
 
 def drafted_tokens(config: object) -> int:
@@ -71,9 +97,6 @@ def _runs(request: PlanRequest, speculation: Speculation) -> bool:
 def _why_not(request: PlanRequest, speculation: Speculation) -> str:
     if not _runs(request, speculation):
         return f"`{speculation.method}` is not for compute capability {request.capability}"
-    draft = speculation.config.get("model")
-    if draft:
-        return f"the draft of `{speculation.method}` is a repository of its own, {draft}, which no checkpoint carries"
     if request.checkpoint:
         return f"checkpoint `{request.checkpoint}` carries no draft for `{speculation.method}`"
     return f"no checkpoint carries a draft for `{speculation.method}`"

@@ -109,6 +109,8 @@ def _weights(plan: Plan) -> dict[str, Any]:
         "weights_kind": "stand-in" if plan.stand_in else "hub",
         "weights_repo": plan.checkpoint.repo,
         "weights_revision": plan.checkpoint.revision,
+        "weights_draft_repo": plan.draft.repo if plan.draft else None,
+        "weights_draft_revision": plan.draft.revision if plan.draft else None,
         "weights_size_gb": plan.checkpoint.weights_gb,
         "weights_recipe": RECIPE if plan.stand_in else None,
     }

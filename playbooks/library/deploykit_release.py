@@ -12,6 +12,7 @@ options:
   release: {type: str, required: true, description: The bundle's digest.}
   files: {type: dict, required: true}
   weights: {type: path, required: true}
+  draft: {type: str, default: ""}
   current: {type: bool, default: true, description: Whether `current` shall point at the release.}
 """
 
@@ -85,6 +86,16 @@ def relink(link, target):
     os.replace(fresh, link)
 
 
+def links_of(root, folder, params):
+    """Return the links a release has, and what each points at."""
+    links = {os.path.join(folder, "model"): params["weights"]}
+    if params["draft"]:
+        links[os.path.join(folder, "draft")] = params["draft"]
+    if params["current"]:
+        links[os.path.join(root, "current")] = os.path.join("releases", params["release"][:12])
+    return links
+
+
 def main():
     """Run as an Ansible module."""
     module = AnsibleModule(
@@ -93,6 +104,7 @@ def main():
             "release": {"type": "str", "required": True},
             "files": {"type": "dict", "required": True},
             "weights": {"type": "path", "required": True},
+            "draft": {"type": "str", "default": ""},
             "current": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
@@ -102,9 +114,7 @@ def main():
     if found != release:
         module.fail_json(msg="the bundle's files give {0}, not {1}: render it again".format(found[:12], release[:12]))
     folder = os.path.join(root, "releases", release[:12])
-    links = {os.path.join(folder, "model"): module.params["weights"]}
-    if module.params["current"]:
-        links[os.path.join(root, "current")] = os.path.join("releases", release[:12])
+    links = links_of(root, folder, module.params)
     wrong = differs(os.path.join(folder, "bundle"), files)
     folders = [(os.path.join(root, name), mode) for name, mode in FOLDERS.items()]
     moved = [link for link, target in sorted(links.items()) if not points_at(link, target)]

@@ -15,7 +15,7 @@ WAYS = (
     Speculation(method="eagle", config={"method": "eagle", "model": "test/eagle", "num_speculative_tokens": 2}),
 )
 PROFILE = make_profile(
-    checkpoints=(make_checkpoint(), make_checkpoint(name="with-draft", drafts=("newer", "mtp", "eagle"))),
+    checkpoints=(make_checkpoint(), make_checkpoint(name="with-draft", drafts=("newer", "mtp"))),
     serving=Serving(min_vllm=None, speculation=WAYS, **READ),
 )
 
@@ -56,13 +56,21 @@ def test_the_operators_own_config_counts_the_same_way() -> None:
     [
         ("mpt", r"has no speculative decoding by `mpt`: it has eagle, mtp, newer"),
         ("newer", r"`newer` is not for compute capability 9.0"),
-        ("eagle", r"a repository of its own, test/eagle"),
     ],
 )
 def test_what_cannot_be_says_why(switch: str, says: str) -> None:
     with pytest.raises(PlanningError, match=says) as caught:
         plan(asked(switch))
     assert "--speculate off" in str(caught.value.hint)
+
+
+def test_a_draft_of_its_own_is_fetched_beside_any_checkpoint() -> None:
+    made = plan(asked("eagle", checkpoint="fp8"))
+    assert made.draft is not None
+    assert (made.draft.repo, made.draft.revision) == ("test/eagle", None)
+    config = made.setting("speculative-config")
+    assert config == {"method": "eagle", "model": "./draft", "num_speculative_tokens": 2}
+    assert plan(asked("mtp")).draft is None
 
 
 def test_a_checkpoint_without_the_draft_is_not_made_to_speculate() -> None:

@@ -42,3 +42,12 @@ def test_a_link_is_exchanged(release, tmp_path):
         release.relink(link, target)
         assert release.points_at(link, target)
     assert [p.name for p in tmp_path.iterdir()] == ["current"]
+
+
+@pytest.mark.parametrize("draft", ["", "/root-of-it/models/draft-main"])
+def test_a_release_links_its_weights_and_a_draft_where_there_is_one(release, draft):
+    params = {"weights": "/w", "draft": draft, "current": True, "release": "0123456789abcdef"}
+    links = release.links_of("/d", "/d/releases/0123456789ab", params)
+    assert links["/d/releases/0123456789ab/model"] == "/w"
+    assert links["/d/current"] == "releases/0123456789ab"
+    assert links.get("/d/releases/0123456789ab/draft", "") == draft

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from deploykit.paths import shipped
-from deploykit.planning.plan import Parallelism, Plan
+from deploykit.planning.plan import Parallelism, Plan, PlannedDraft
 from deploykit.rendering.options import GatewayOptions
 from tests.rendering.builders import GATEWAY, NO_GATEWAY, make_plan, make_rehearsal
 from tests.rendering.test_renderer import bundle_of
@@ -15,6 +15,7 @@ NAMES = {
     "preflight_runtime", "preflight_gpu_count", "preflight_gpu_name", "preflight_min_driver", "preflight_weights_gb",
     "preflight_ram_gb", "preflight_ports", "runtime_kind", "runtime_version", "runtime_python", "runtime_sources",
     "runtime_lock", "runtime_environment", "weights_kind", "weights_repo", "weights_revision", "weights_size_gb",
+    "weights_draft_repo", "weights_draft_revision",
     "weights_recipe", "engine_instances", "engine_served_model_name", "gateway_enabled", "gateway_port",
     "gateway_domain", "monitoring_enabled", "verify_model", "verify_engine_version", "verify_ports",
 }  # fmt: skip
@@ -61,6 +62,12 @@ def test_a_rehearsal_makes_its_weights_and_leaves_the_machine_alone() -> None:
     assert found["runtime_environment"] == {"VLLM_TARGET_DEVICE": "cpu"}
     assert found["monitoring_enabled"] is False
     assert found["gateway_enabled"] is False
+
+
+def test_a_draft_of_its_own_is_fetched_too() -> None:
+    draft = PlannedDraft(repo="acme/draft", revision="abc")
+    found = variables(make_plan().model_copy(update={"draft": draft}))
+    assert (found["weights_draft_repo"], found["weights_draft_revision"]) == ("acme/draft", "abc")
 
 
 def test_real_weights_come_from_the_hub_at_their_revision() -> None:
