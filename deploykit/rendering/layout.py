@@ -30,6 +30,7 @@ class Instance(Value):
     master_address: str | None = None
     master_port: int | None = None
     data_port: int | None = Field(None, description="Where the data-parallel ranks of several nodes meet.")
+    interface: str | None = Field(None, description="Network interface by which the ranks find each other.")
 
     @property
     def headless(self) -> bool:
@@ -57,7 +58,9 @@ def is_planners(choice: Choice) -> bool:
     return choice.source.startswith("planner")
 
 
-def instances(plan: Plan, *, hosts: tuple[str, ...], gateway: GatewayOptions, flags: FlagTable) -> tuple[Instance, ...]:
+def instances(
+    plan: Plan, *, hosts: tuple[str, ...], gateway: GatewayOptions, flags: FlagTable, interface: str | None = None
+) -> tuple[Instance, ...]:
     """Return every engine process of a plan, in the order of nodes; without hosts nodes are called node-0, node-1..."""
     names = hosts or tuple(f"node-{index}" for index in range(plan.nodes))
     if len(names) != plan.nodes:
@@ -69,7 +72,7 @@ def instances(plan: Plan, *, hosts: tuple[str, ...], gateway: GatewayOptions, fl
     over_nodes = plan.parallelism.nodes_per_engine > 1
     found = _spanning(plan, names, gateway, ports) if over_nodes else _replicas(plan, names, gateway, ports)
     _check_ports(found, gateway)
-    return found
+    return tuple(i.model_copy(update={"interface": interface}) for i in found) if over_nodes else found
 
 
 def _replicas(
