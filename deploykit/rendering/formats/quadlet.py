@@ -69,9 +69,16 @@ def _unit(deployed: Deployed, launch: Launch, unit: str) -> str:
                 ],
             ),
             _section("Container", entries) + gated,
-            # The first start pulls the image, many gigabytes.
             _section(
-                "Service", [("Restart", "always"), ("RestartSec", "10"), ("TimeoutStartSec", str(container.READY_S))]
+                "Service",
+                [
+                    ("ExecStartPre", f"/bin/mkdir -p {weights}"),
+                    ("Restart", "always"),
+                    ("RestartSec", "10"),
+                    # The first start pulls the image, many gigabytes; the stop is podman's, with a margin.
+                    ("TimeoutStartSec", str(container.READY_S)),
+                    ("TimeoutStopSec", str(container.STOP_S + 30)),
+                ],
             ),
             _section("Install", [("WantedBy", "multi-user.target")]),
         )
