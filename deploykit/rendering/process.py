@@ -12,13 +12,22 @@ from deploykit.rendering.layout import Instance, is_planners
 SOURCE = "renderer"
 
 _PLACES = frozenset({"host", "port", "master-port", "data-parallel-rpc-port"})
-_RANKS = frozenset({"nnodes", "node-rank", "master-addr", "headless"})
+_RANKS = frozenset({
+    "nnodes", "node-rank", "master-addr", "headless", "data-parallel-rank", "data-parallel-start-rank",
+    "data-parallel-size-local", "data-parallel-address", "data-parallel-hybrid-lb", "data-parallel-external-lb",
+    "data-parallel-multi-port-external-lb",
+})  # fmt: skip
+_BETWEEN_NODES = {"distributed-executor-backend": "mp", "data-parallel-backend": "mp"}
+"""What `--nnodes` works with (vLLM 0.32, engine/arg_utils.py and config/parallel.py refuse the rest)."""
+
+_FRONT_END = frozenset({"api-server-count"})
+"""What a rank without HTTP refuses."""
 
 
 def settings_of(plan: Plan, instance: Instance) -> tuple[Choice, ...]:
     """Return the plan's settings with what it leaves to the renderer: the model's name, the layout, the endpoint."""
     placed = tuple(_endpoint(instance))
-    planned = tuple(choice for choice in plan.settings if _is_kept(choice, placed))
+    planned = tuple(choice for choice in plan.settings if _is_kept(choice, placed, instance))
     names = {_flag(choice) for choice in planned}
     layout = tuple(c for c in _layout(plan) if not _agrees(c, planned))
     return (*_model(plan, names), *planned, *layout, *(c for c in placed if _flag(c) not in names))
@@ -28,16 +37,30 @@ def _flag(choice: Choice) -> str:
     return choice.setting.replace("_", "-")
 
 
-def _is_kept(choice: Choice, placed: tuple[Choice, ...]) -> bool:
+def _is_kept(choice: Choice, placed: tuple[Choice, ...], instance: Instance) -> bool:
     """Return whether a planned setting is written as it is; where the instance has a place of its own that is written."""
-    fits = any(_flag(own) == _flag(choice) and own.value == choice.value for own in placed)
-    if _flag(choice) in _RANKS and not fits and not is_planners(choice):
-        raise UnsupportedSettingError(
-            f"`{choice.setting}` cannot be set: which rank an engine process is follows from the plan's nodes",
-            where=Place(file=choice.source, key=choice.setting),
-            hint="plan for another number of nodes instead",
+    flag, off = _flag(choice), choice.value is None or choice.value is False
+    fits = any(_flag(own) == flag and own.value == choice.value for own in placed)
+    if flag in _RANKS and not (fits or off or is_planners(choice)):
+        raise _refusal(
+            choice,
+            "which rank an engine process is follows from the plan's nodes",
+            "plan for another number of nodes instead",
         )
-    return fits or _flag(choice) not in _PLACES | _RANKS
+    wanted = _BETWEEN_NODES.get(flag)
+    if instance.ranks > 1 and wanted is not None and choice.value not in (None, wanted):
+        raise _refusal(choice, f"an engine over several nodes works with `{wanted}` alone", "leave it out")
+    if flag in _FRONT_END and instance.headless:
+        return False
+    return fits or flag not in _PLACES | _RANKS
+
+
+def _refusal(choice: Choice, because: str, hint: str) -> UnsupportedSettingError:
+    return UnsupportedSettingError(
+        f"`{choice.setting}` cannot be set: {because}",
+        where=Place(file=choice.source, key=choice.setting),
+        hint=hint,
+    )
 
 
 def _model(plan: Plan, planned: set[str]) -> Iterator[Choice]:
