@@ -29,7 +29,7 @@ def settings_of(plan: Plan, instance: Instance) -> tuple[Choice, ...]:
     placed = tuple(_endpoint(instance))
     planned = tuple(choice for choice in plan.settings if _is_kept(choice, placed, instance))
     names = {_flag(choice) for choice in planned}
-    layout = tuple(c for c in _layout(plan) if not _agrees(c, planned))
+    layout = tuple(c for c in _layout(instance) if not _agrees(c, planned))
     return (*_model(plan, names), *planned, *layout, *(c for c in placed if _flag(c) not in names))
 
 
@@ -73,9 +73,9 @@ def _model(plan: Plan, planned: set[str]) -> Iterator[Choice]:
         yield _choice("served-model-name", plan.served_model_name, "the name clients ask for")
 
 
-def _layout(plan: Plan) -> Iterator[Choice]:
+def _layout(instance: Instance) -> Iterator[Choice]:
     """Return the plan's layout and limits as settings, for those that the plan does not list."""
-    shape, because = plan.parallelism, f"the plan's layout, {plan.parallelism}"
+    shape, because = instance.layout, f"the plan's layout, {instance.layout}"
     yield _choice("tensor-parallel-size", shape.tensor, because)
     if shape.pipeline > 1:
         yield _choice("pipeline-parallel-size", shape.pipeline, because)

@@ -22,7 +22,7 @@ def kubernetes_files(deployed: Deployed) -> tuple[BundleFile, ...]:
     names = KubernetesNames(
         engine=f"{label(deployed.plan.served_model_name)}-engine", service=label(deployed.plan.served_model_name)
     )
-    spanning = deployed.plan.parallelism.nodes_per_engine > 1
+    spanning = deployed.launches[0].instance.ranks > 1
     configs = _configs(deployed)
     workload = _group(deployed, names, configs) if spanning else _deployment(deployed, names, configs)
     above = (*deployed.header, *_wanted(deployed, names, spanning=spanning), deployed.weights_note, deployed.image_note)
@@ -80,7 +80,7 @@ def _deployment(deployed: Deployed, names: KubernetesNames, configs: dict[str, s
         "kind": "Deployment",
         "metadata": {"name": names.engine, "labels": names.labels},
         "spec": {
-            "replicas": deployed.plan.parallelism.replicas,
+            "replicas": deployed.launches[0].instance.layout.replicas,
             "progressDeadlineSeconds": READY_S,
             # A new pod needs the GPUs of an old one.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
@@ -105,7 +105,7 @@ def _group(deployed: Deployed, names: KubernetesNames, configs: dict[str, str]) 
         "kind": "LeaderWorkerSet",
         "metadata": {"name": names.engine, "labels": names.labels},
         "spec": {
-            "replicas": deployed.plan.parallelism.replicas,
+            "replicas": deployed.launches[0].instance.layout.replicas,
             "startupPolicy": "LeaderCreated",
             "leaderWorkerTemplate": {
                 "size": leader.instance.ranks,

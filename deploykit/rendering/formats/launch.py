@@ -152,13 +152,12 @@ def deployed(
     found = instances(at_hub, hosts=hosts, gateway=nobody, flags=flags, interface=options.interface)
     if listen is not None:
         found = tuple(instance.model_copy(update={"listen": listen}) for instance in found)
-    per_node = plan.parallelism.gpus_per_engine // plan.parallelism.nodes_per_engine
     launches = tuple(
         Launch(
             instance=instance,
             lines=config_lines(settings_of(at_hub, instance), flags=flags, removed=engine.removed_flags),
             environment=environment_of(at_hub, instance),
-            gpus=per_node if plan.runtime == "cuda" else 0,
+            gpus=instance.layout.gpus_per_engine // instance.ranks if plan.runtime == "cuda" else 0,
         )
         for instance in found
     )
