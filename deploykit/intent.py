@@ -78,5 +78,11 @@ class Intent(Value):
         default_factory=dict, description="vLLM settings that replace the planner's."
     )
     port: int = Field(8001, gt=0, lt=65536, description="First engine port; replicas on one node take the next ones.")
+    interface: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$",
+        description="Ethernet interface by which the nodes of one engine find each other, the same on every node; "
+        "null leaves the choice to vLLM and NCCL.",
+    )
     gateway: GatewayIntent = GatewayIntent()
     cost: CostIntent = CostIntent()

@@ -55,6 +55,19 @@ class Runtime(Value):
     settings: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+class ContainerImage(Facts):
+    """The release as a container image."""
+
+    name: str = Field(description="Fully qualified, so that every tool finds the same one.")
+    tag: str
+    digest: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$", description="Null where it is not known.")
+
+    @property
+    def reference(self) -> str:
+        """Return the image as container tools take it: by digest where it is known, else by tag."""
+        return f"{self.name}@{self.digest}" if self.digest else f"{self.name}:{self.tag}"
+
+
 class RemovedFlag(Facts):
     """A flag older guides still use."""
 
@@ -113,6 +126,7 @@ class EngineRelease(Facts):
     flag_table: str = Field(description="File beside this one with the flag table.")
     cuda: Runtime
     cpu: Runtime
+    image: ContainerImage | None = Field(None, description="The CUDA build as an image; null where there is none.")
     removed_flags: tuple[RemovedFlag, ...] = ()
     known_issues: tuple[KnownIssue, ...] = ()
     calibration: str | None = Field(None, description="The profile in calibrations/ that predicts its times on GPUs.")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from deploykit import __version__
-from deploykit.cli import config, deployments, init, lists, loadtest, plan, report, up
+from deploykit.cli import config, deployments, init, lists, loadtest, plan, render, report, up
 from deploykit.cli.console import failure, say
 from deploykit.errors import DeploykitError
 
@@ -28,7 +28,7 @@ COMMANDS = (
     ("up", up.up, "Plan, provision, serve, load-test, report."),
     ("init", init.init, "Write a commented deploykit.yaml."),
     ("plan", plan.plan, "Decide layout, memory, limits and settings."),
-    ("render", plan.render, "Write the bundle of rendered files."),
+    ("render", render.render, "Write the files that serve a plan, for Ansible or others."),
     ("config", config.config, "Show the resolved intent and its origins."),
     ("loadtest", loadtest.loadtest, "Measure a deployment again."),
     ("report", report.report, "Report a run again from its files."),

@@ -1,4 +1,4 @@
-"""`deploykit plan` and `deploykit render`: decide, explain, and write the files, without touching a machine."""
+"""`deploykit plan`: decide and explain, without touching a machine."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,41 +79,6 @@ def plan(
         show_why(decided, why)
     else:
         show_plan(decided, settings=explain)
-
-
-def render(
-    model: options.Model = None,
-    node: options.NodeName = None,
-    nodes: options.Nodes = None,
-    workload: options.WorkloadName = None,
-    set_: options.Settings = None,
-    file: options.File = None,
-    *,
-    out: Annotated[Path, typer.Option("--out", "-o", help="An empty or new folder.")] = Path("bundle"),
-    json: options.Json = False,
-) -> None:
-    """Write the bundle: vLLM's config, environment, role variables, gateway and scrape configuration, with digests."""
-    from deploykit.effects.files import storage, write_text
-    from deploykit.errors import UsageError
-    from deploykit.workflows.bundling import make_bundle
-
-    context, intent, planned = planned_from(
-        file, {"model": model, "node": node, "nodes": nodes, "workload": workload}, set_
-    )
-    bundle = make_bundle(
-        planned, intent, placeholder_hosts(planned, intent), key_required="VLLM_API_KEY" in context.secrets
-    )
-    with storage(out):
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise UsageError(f"{out} is not empty", hint="give another folder with --out")
-    for file_ in bundle.files:
-        write_text(out / file_.path, file_.content)
-    write_text(out / "manifest.json", bundle.manifest.as_json())
-    if json:
-        envelope("bundle", bundle.manifest.as_data())
-        return
-    show_tree(bundle.manifest.as_data()["files"])
-    say(f"\nwritten to {out}, digest {bundle.manifest.digest[:12]}")
 
 
 def planned_from(

@@ -19,13 +19,21 @@ _SINGLE = re.compile(r"[^'\\]*[$`][^'\\]*")
 
 def env_text(choices: Iterable[Choice], *, header: Iterable[str] = ()) -> str:
     """Return the file's text: KEY=value lines, each under a comment with its reason."""
-    blocks, seen = [comment(*header)], set()
-    for choice in choices:
-        if choice.setting in seen:
-            raise _refusal(f"environment variable `{choice.setting}` is set twice", choice, "keep one of the two")
-        seen.add(choice.setting)
-        blocks.append(comment(f"{choice.because} [{choice.source}]") + f"{choice.setting}={_value(choice)}\n")
+    chosen = tuple(choices)
+    blocks = [comment(*header)]
+    for choice, (name, value) in zip(chosen, variables(chosen).items(), strict=True):
+        blocks.append(comment(f"{choice.because} [{choice.source}]") + f"{name}={quoted(value)}\n")
     return "\n".join(block for block in blocks if block)
+
+
+def variables(choices: Iterable[Choice]) -> dict[str, str]:
+    """Return names and values as a process will have them, or raise UnsupportedSettingError for the first that cannot be."""
+    found: dict[str, str] = {}
+    for choice in choices:
+        if choice.setting in found:
+            raise _refusal(f"environment variable `{choice.setting}` is set twice", choice, "keep one of the two")
+        found[choice.setting] = _value(choice)
+    return found
 
 
 def quoted(value: str) -> str:
@@ -57,7 +65,7 @@ def _value(choice: Choice) -> str:
             choice,
             "use one line of printable text",
         )
-    return quoted(text)
+    return text
 
 
 def _carried(char: str) -> bool:

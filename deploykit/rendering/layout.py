@@ -7,7 +7,7 @@ from pydantic import Field
 from deploykit.base import Value
 from deploykit.catalog.engine import FlagTable
 from deploykit.errors import PlanningError, UnsupportedSettingError
-from deploykit.planning.plan import Choice, Plan
+from deploykit.planning.plan import Choice, Parallelism, Plan
 from deploykit.rendering.options import GatewayOptions
 
 METRICS_PORT = 2019
@@ -16,10 +16,28 @@ METRICS_PORT = 2019
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "local"})
 
 
+class Pool(Value):
+    """Engines of one layout, on nodes of their own.
+
+    A plan is one pool. Prefill and decode apart would be two, each with its layout and its nodes one after the other,
+    told apart by a name before those of their engines; all that is placed and rendered goes by an instance's layout.
+    """
+
+    name: str | None = Field(None, description="Null where there is one pool.")
+    layout: Parallelism
+    first_node: int = 0
+    nodes: int
+
+    def called(self, name: str) -> str:
+        """Return an engine's name among those of all pools."""
+        return f"{self.name}-{name}" if self.name else name
+
+
 class Instance(Value):
     """One engine process on one node. An engine over several nodes has one instance per node, its ranks."""
 
     name: str
+    layout: Parallelism = Field(Parallelism(), description="How the engine that it is part of is spread over GPUs.")
     node_index: int
     host: str = Field(description="The node's address as the inventory has it.")
     port: int = Field(description="Where the engine answers; of an engine over several nodes only rank 0 does.")
@@ -30,6 +48,7 @@ class Instance(Value):
     master_address: str | None = None
     master_port: int | None = None
     data_port: int | None = Field(None, description="Where the data-parallel ranks of several nodes meet.")
+    interface: str | None = Field(None, description="Network interface by which the ranks find each other.")
 
     @property
     def headless(self) -> bool:
@@ -57,7 +76,9 @@ def is_planners(choice: Choice) -> bool:
     return choice.source.startswith("planner")
 
 
-def instances(plan: Plan, *, hosts: tuple[str, ...], gateway: GatewayOptions, flags: FlagTable) -> tuple[Instance, ...]:
+def instances(
+    plan: Plan, *, hosts: tuple[str, ...], gateway: GatewayOptions, flags: FlagTable, interface: str | None = None
+) -> tuple[Instance, ...]:
     """Return every engine process of a plan, in the order of nodes; without hosts nodes are called node-0, node-1..."""
     names = hosts or tuple(f"node-{index}" for index in range(plan.nodes))
     if len(names) != plan.nodes:
@@ -66,18 +87,29 @@ def instances(plan: Plan, *, hosts: tuple[str, ...], gateway: GatewayOptions, fl
             hint=f"name {plan.nodes} host(s), or plan for {len(names)} node(s)",
         )
     ports = _ports(plan, gateway, flags)
-    over_nodes = plan.parallelism.nodes_per_engine > 1
-    found = _spanning(plan, names, gateway, ports) if over_nodes else _replicas(plan, names, gateway, ports)
+    found = tuple(i for pool in pools(plan) for i in _placed(plan, pool, names, gateway, ports))
     _check_ports(found, gateway)
-    return found
+    return tuple(i.model_copy(update={"interface": interface}) if i.ranks > 1 else i for i in found)
+
+
+def pools(plan: Plan) -> tuple[Pool, ...]:
+    """Return a plan's pools, in the order of their nodes."""
+    return (Pool(layout=plan.parallelism, nodes=plan.nodes),)
+
+
+def _placed(
+    plan: Plan, pool: Pool, hosts: tuple[str, ...], gateway: GatewayOptions, ports: Mapping[str, int]
+) -> tuple[Instance, ...]:
+    place = _spanning if pool.layout.nodes_per_engine > 1 else _replicas
+    return place(plan, pool, hosts, gateway, ports)
 
 
 def _replicas(
-    plan: Plan, hosts: tuple[str, ...], gateway: GatewayOptions, ports: Mapping[str, int]
+    plan: Plan, pool: Pool, hosts: tuple[str, ...], gateway: GatewayOptions, ports: Mapping[str, int]
 ) -> tuple[Instance, ...]:
     """Return engines that each live on one node, as evenly spread as they go."""
-    layout = plan.parallelism
-    per_node = -(-layout.replicas // plan.nodes)
+    layout = pool.layout
+    per_node = -(-layout.replicas // pool.nodes)
     if plan.runtime == "cuda" and per_node * layout.gpus_per_engine > plan.gpus_per_node:
         raise PlanningError(
             f"{per_node} engine(s) of {layout.gpus_per_engine} GPUs do not fit a node of {plan.gpus_per_node} GPUs",
@@ -85,12 +117,14 @@ def _replicas(
         )
     found = []
     for number in range(layout.replicas):
-        node, slot = divmod(number, per_node)
+        at, slot = divmod(number, per_node)
+        node = pool.first_node + at
         first = slot * layout.gpus_per_engine
         shared = plan.runtime == "cuda" and per_node > 1
         found.append(
             Instance(
-                name=f"engine-{number}",
+                name=pool.called(f"engine-{number}"),
+                layout=layout,
                 node_index=node,
                 host=hosts[node],
                 port=ports["http"] + slot,
@@ -102,28 +136,30 @@ def _replicas(
 
 
 def _spanning(
-    plan: Plan, hosts: tuple[str, ...], gateway: GatewayOptions, ports: Mapping[str, int]
+    plan: Plan, pool: Pool, hosts: tuple[str, ...], gateway: GatewayOptions, ports: Mapping[str, int]
 ) -> tuple[Instance, ...]:
     """Return the ranks of engines that each span several nodes."""
-    layout = plan.parallelism
-    if layout.nodes_per_engine * layout.replicas > plan.nodes:
+    layout = pool.layout
+    if layout.nodes_per_engine * layout.replicas > pool.nodes:
         raise PlanningError(
-            f"{layout.replicas} engine(s) over {layout.nodes_per_engine} nodes each need more than {plan.nodes} node(s)"
+            f"{layout.replicas} engine(s) over {layout.nodes_per_engine} nodes each need more than {pool.nodes} node(s)"
         )
     found = []
     for engine in range(layout.replicas):
+        first = pool.first_node + engine * layout.nodes_per_engine
         for rank in range(layout.nodes_per_engine):
-            node = engine * layout.nodes_per_engine + rank
+            node = first + rank
             found.append(
                 Instance(
-                    name=f"rank-{rank}" if layout.replicas == 1 else f"engine-{engine}-rank-{rank}",
+                    name=pool.called(f"rank-{rank}" if layout.replicas == 1 else f"engine-{engine}-rank-{rank}"),
+                    layout=layout,
                     node_index=node,
                     host=hosts[node],
                     port=ports["http"],
                     listen=_listen(plan, node, hosts[node], gateway),
                     rank=rank,
                     ranks=layout.nodes_per_engine,
-                    master_address=hosts[engine * layout.nodes_per_engine],
+                    master_address=hosts[first],
                     master_port=ports["master"],
                     data_port=ports["data"] if layout.data > 1 else None,
                 )

@@ -17,9 +17,13 @@ def serve_yaml(
     choices: Iterable[Choice], *, flags: FlagTable, removed: Iterable[RemovedFlag] = (), header: Iterable[str] = ()
 ) -> str:
     """Return the config file's text, or raise UnsupportedSettingError for the first setting the release would not take."""
-    lines = config_lines(choices, flags=flags, removed=removed)
-    blocks = [*([comment(*header)] if header else []), *(_block(line) for line in lines)]
-    return "\n".join(blocks)
+    return config_text(config_lines(choices, flags=flags, removed=removed), header=header)
+
+
+def config_text(lines: Iterable[ConfigLine], *, header: Iterable[str] = ()) -> str:
+    """Return the config file's text of lines that are checked already."""
+    above = tuple(header)
+    return "\n".join([*([comment(*above)] if above else []), *(_block(line) for line in lines)])
 
 
 def config_lines(

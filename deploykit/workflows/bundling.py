@@ -1,10 +1,28 @@
-"""Plan and intent -> the bundle for some hosts."""
+"""Plan and intent -> the bundle for some hosts, and the same plan's files for other platforms."""
+
+from dataclasses import dataclass
 
 from deploykit.intent import Intent
-from deploykit.rendering.bundle import Bundle
+from deploykit.rendering.bundle import Bundle, BundleFile
+from deploykit.rendering.formats.launch import FormatOptions
+from deploykit.rendering.formats.select import Format, format_files
 from deploykit.rendering.options import GatewayOptions
-from deploykit.rendering.renderer import render
+from deploykit.rendering.renderer import plan_file, render
 from deploykit.workflows.planning import Planned
+
+ANSIBLE = "ansible"
+"""The bundle that the playbooks take."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What to render: `ansible` and names of formats."""
+
+    formats: tuple[str, ...]
+    image: str | None
+    weights: str | None
+    gateway_key: bool
+    """Whether there is a key for the gateway of the bundle."""
 
 
 def make_bundle(planned: Planned, intent: Intent, hosts: tuple[str, ...], *, key_required: bool) -> Bundle:
@@ -23,4 +41,35 @@ def make_bundle(planned: Planned, intent: Intent, hosts: tuple[str, ...], *, key
         flags=planned.flags,
         hosts=hosts,
         gateway=gateway,
+        interface=intent.interface,
     )
+
+
+def make_files(planned: Planned, intent: Intent, hosts: tuple[str, ...], wanted: Rendering) -> Bundle:
+    """Render a plan in every wanted format: the bundle at the top, any other format in a folder of its name.
+
+    No gateway stands in front of the other formats, so their engines ask for the key themselves, unless the
+    operator serves everybody (`gateway: {public: true}`).
+    """
+    options = FormatOptions(
+        image=wanted.image,
+        weights=wanted.weights,
+        key_required=not intent.gateway.public and not planned.rehearsal,
+        interface=intent.interface,
+        first_port=intent.port,
+    )
+    files: list[BundleFile] = [plan_file(planned.plan)]
+    if ANSIBLE in wanted.formats:
+        files = list(make_bundle(planned, intent, hosts, key_required=wanted.gateway_key).files)
+    for name in wanted.formats:
+        if name != ANSIBLE:
+            files += format_files(
+                planned.plan,
+                Format(name),
+                profile=planned.served,
+                engine=planned.engine,
+                flags=planned.flags,
+                hosts=hosts,
+                options=options,
+            )
+    return Bundle(files=tuple(sorted(files, key=lambda file: file.path)))

@@ -37,29 +37,31 @@ TRAPS = {
 
 
 def rendered() -> Iterable[tuple[str, str, Plan]]:
-    """Every shipped model on every machine that it plans on, and its stand-in on this one."""
+    """Every shipped model on every machine, and two, that it plans on, and its stand-in on this one."""
     engine = CATALOG.engine(CATALOG.names("engines")[-1])
     flags = CATALOG.flags(engine)
-    for model, machine in itertools.product(CATALOG.names("models"), CATALOG.names("nodes")):
+    for model, machine, nodes in itertools.product(CATALOG.names("models"), CATALOG.names("nodes"), (1, 2)):
         profile, node = CATALOG.model(model), CATALOG.node(machine)
         rehearsal = node.status == "this-machine"
+        if rehearsal and nodes > 1:
+            continue
         stand_in = CATALOG.standin(profile.rehearsal) if rehearsal and profile.rehearsal else None
         request = PlanRequest(
-            profile=profile, node=node, engine=engine, flags=flags, stand_in=stand_in,
+            profile=profile, node=node, nodes=nodes, engine=engine, flags=flags, stand_in=stand_in,
             workload=CATALOG.workload("rehearsal" if rehearsal else "chat"),
         )  # fmt: skip
         try:
             decided = plan(request)
         except PlanningError:
             continue
-        hosts = ("127.0.0.1",) if rehearsal else ("10.0.0.1",)
+        hosts = ("127.0.0.1",) if rehearsal else tuple(f"10.0.0.{i + 1}" for i in range(nodes))
         gateway = GatewayOptions(enabled=not rehearsal, key_required=True)
         bundle = render(
             decided, profile=request.served, node=node, engine=engine, flags=flags, hosts=hosts, gateway=gateway
         )
         for file in bundle.files:
             if file.path.endswith("serve.yaml"):
-                yield f"{model}--{machine}--{file.path.replace('/', '-')}", file.content, decided
+                yield f"{model}--{machine}--{nodes}--{file.path.replace('/', '-')}", file.content, decided
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from deploykit.catalog.attention import Latent
-from deploykit.catalog.engine import EngineRelease, Flag, FlagTable, InstallSource, MetricNames, RemovedFlag, Runtime
+from deploykit.catalog.engine import (
+    ContainerImage,
+    EngineRelease,
+    Flag,
+    FlagTable,
+    InstallSource,
+    MetricNames,
+    RemovedFlag,
+    Runtime,
+)
 from deploykit.catalog.node import CpuEngine, DenseTflops, Gpu, Host, Node
 from deploykit.catalog.profile import Architecture, Checkpoint, Experts, Profile, StandInRecipe
 from deploykit.planning.plan import (
@@ -40,6 +49,9 @@ def make_flags(**extra: Flag) -> FlagTable:
         "master-addr": Flag(type="str"),
         "served-model-name": Flag(type="_optional_type", nargs="+"),
         "headless": Flag(type="flag"),
+        "api-server-count": Flag(type="int"),
+        "data-parallel-hybrid-lb": Flag(type="bool", aliases=("--no-data-parallel-hybrid-lb",)),
+        "distributed-executor-backend": Flag(type="_optional_type"),
         "enable-expert-parallel": Flag(type="bool", aliases=("--no-enable-expert-parallel", "-ep")),
         "enable-prefix-caching": Flag(type="bool", aliases=("--no-enable-prefix-caching",)),
         "only-on": Flag(type="bool"),
@@ -92,6 +104,7 @@ def make_engine(**changes: Any) -> EngineRelease:
         "flag_table": "vllm-9.9.flags.json",
         "cuda": make_runtime(),
         "cpu": make_runtime(environment={"VLLM_TARGET_DEVICE": "cpu"}),
+        "image": ContainerImage(**FACTS, name="docker.io/acme/vllm", tag="v9.9.0"),
         "removed_flags": (
             RemovedFlag(**FACTS, flag="disable-log-requests", instead="enable-log-requests"),
             RemovedFlag(**FACTS, flag="swap-space", instead=None),
