@@ -36,7 +36,9 @@ def page(catalog: YamlCatalog) -> str:
         if not profile.open_weights:
             continue
         parts.append(f"## {model}\n")
-        parts.append("| Machine | Layout | Weights | KV tokens | Output tokens/s per GPU, predicted |\n| --- | --- | --- | --- | --- |")
+        parts.append(
+            "| Machine | Layout | Weights | KV tokens | Output tokens/s per GPU, predicted |\n| --- | --- | --- | --- | --- |"
+        )
         parts += [row(node, _planned(catalog, model, node)) for node in nodes]
         parts.append("")
     return "\n".join(parts)
@@ -48,9 +50,7 @@ def row(node: str, made: Plan | PlanningError) -> str:
         return f"| {node} | no plan: {made.what.replace('|', '/')} | | | |"
     weights = next(line.gib for line in made.memory.lines if line.name.startswith("weights"))
     tokens = made.memory.kv_tokens * made.parallelism.replicas
-    return (
-        f"| {node} | {made.parallelism} | {made.checkpoint.precision}, {weights:.1f} GiB per GPU | {tokens:,} | {predicted(made)} |"
-    )
+    return f"| {node} | {made.parallelism} | {made.checkpoint.precision}, {weights:.1f} GiB per GPU | {tokens:,} | {predicted(made)} |"
 
 
 def predicted(made: Plan) -> str:
