@@ -18,6 +18,9 @@ def render(
     node: options.NodeName = None,
     nodes: options.Nodes = None,
     workload: options.WorkloadName = None,
+    slo: options.Slo = None,
+    speculate: options.Speculate = None,
+    checkpoint: options.Checkpoint = None,
     set_: options.Settings = None,
     file: options.File = None,
     format_: Annotated[
@@ -42,13 +45,16 @@ def render(
     json: options.Json = False,
 ) -> None:
     """Write the files that serve a plan: the bundle for Ansible, or shell, Compose, podman or Kubernetes files."""
+    from deploykit.cli.context import parse_slo
     from deploykit.effects.files import storage, write_text
     from deploykit.errors import UsageError
     from deploykit.workflows.bundling import Rendering, make_files
 
-    context, intent, planned = planned_from(
-        file, {"model": model, "node": node, "nodes": nodes, "workload": workload}, set_
-    )
+    intended = {
+        "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint,
+        "slo": parse_slo(slo), "speculation": speculate,
+    }  # fmt: skip
+    context, intent, planned = planned_from(file, intended, set_)
     wanted = tuple(dict.fromkeys(format_ or [ANSIBLE]))
     for unknown in (name for name in wanted if name not in FORMATS):
         raise UsageError(f"there is no format `{unknown}`", hint=f"one of {', '.join(FORMATS)}")

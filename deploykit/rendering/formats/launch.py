@@ -169,6 +169,17 @@ def _from_hub(plan: Plan) -> Plan:
 
     Without it the settings name the hub's repository and its revision, and the engine may ask the hub for them.
     """
-    settings = tuple(c for c in plan.settings if not (c.setting == "model" and is_planners(c)))
+    kept = (c for c in plan.settings if not (c.setting == "model" and is_planners(c)))
+    settings = tuple(_with_draft(c, plan) for c in kept)
     environment = tuple(c for c in plan.environment if not (c.setting == _OFFLINE and is_planners(c)))
     return plan.model_copy(update={"settings": settings, "environment": environment})
+
+
+def _with_draft(choice: Choice, plan: Plan) -> Choice:
+    """Return a setting with the hub's repository where the planner's names the release folder's link to a draft."""
+    draft = plan.draft
+    if draft is None or choice.setting != "speculative-config" or not is_planners(choice):
+        return choice
+    config = choice.value if isinstance(choice.value, dict) else {}
+    revision = {} if draft.revision is None else {"revision": draft.revision}
+    return choice.model_copy(update={"value": {**config, "model": draft.repo, **revision}})
