@@ -40,7 +40,8 @@ def show_prediction(plan: "Plan") -> None:
     ]
     table(("", *(name for name, _ in known)), [(label, *(show(p) for _, p in known)) for label, show in lines])
     notes = tuple(dict.fromkeys(note for _, p in known for note in p.notes))
-    entry(f"SLO at the peak: {point.verdict}; {point.because}", *notes)
+    measured = f"calibrated on {point.calibrated_on}, 80 % intervals"
+    entry(f"SLO at the peak: {point.verdict}; {point.because}", measured, *notes)
 
 
 def interval(estimate: "Estimate", factor: float = 1.0) -> str:

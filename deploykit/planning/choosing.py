@@ -64,6 +64,11 @@ class Fitting:
         """Mean requests that all replicas hold at once."""
         return self.limits.concurrent_at_workload * self.layout.replicas
 
+    @property
+    def running(self) -> int:
+        """Mean requests that all replicas run at once: those that fit, within `max-num-seqs`."""
+        return min(self.capacity, self.limits.max_num_seqs * self.layout.data * self.layout.replicas)
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -138,8 +143,8 @@ def passed_over(other: Fitting, chosen: Chosen, *, tpot_s: float | None) -> str:
         why = f"a decode step reads {_ms(a.step_s)} of memory; twice that is above the TPOT of {_ms(tpot_s)}"
     elif a.need.crowding > max(CROWDED, b.need.crowding):
         why = (
-            f"weights take {a.need.crowding:.0%} of the memory and leave room for {a.capacity:,} requests, with "
-            f"{b.layout} {b.need.crowding:.0%} and {b.capacity:,}"
+            f"weights take {a.need.crowding:.0%} of the memory and let {a.running:,} requests run at once, with "
+            f"{b.layout} {b.need.crowding:.0%} and {b.running:,}"
         )
     elif a.request_bytes > b.request_bytes * COPIED:
         why = f"a request takes {a.request_bytes / b.request_bytes:.1f} times the memory: its KV cache is copied"

@@ -59,10 +59,14 @@ def operating_point(
     highest = min(most, int(calibration.seen.concurrency.high * subject.ranks))
     best = _highest(at, first, slo, demand.output, lowest=first.concurrency, highest=highest)
     if isinstance(peak, NotCalibrated):
-        return OperatingPoint(verdict="unknown", at_peak=None, at_slo=best, because=peak.because)
+        return OperatingPoint(
+            verdict="unknown", at_peak=None, at_slo=best, because=peak.because, calibrated_on=calibration.engine
+        )
     bound = "no load meets the SLO" if best is None else _bound(best, most, highest)
     verdict = "unknown" if at_peak is None else "meets" if meets(at_peak, slo, demand.output) else "misses"
-    return OperatingPoint(verdict=verdict, at_peak=at_peak, at_slo=best, because=bound)
+    return OperatingPoint(
+        verdict=verdict, at_peak=at_peak, at_slo=best, because=bound, calibrated_on=calibration.engine
+    )
 
 
 def at_load(subject: Subject, calibration: Calibration, demand: Demand, concurrency: int) -> Prediction | NotCalibrated:

@@ -69,6 +69,11 @@ def _layout(layout: Parallelism, because: str) -> list[tuple[str, JsonValue, str
     if layout.expert:
         ranks = layout.tensor * layout.data
         wanted.append(("enable-expert-parallel", True, f"experts are spread whole over {ranks} GPUs"))
+    if layout.expert and layout.data > 1 and layout.nodes_per_engine > 1:
+        because = (
+            "needs no library beyond vLLM itself; where DeepEP is installed, its backends are quicker between nodes"
+        )
+        wanted.append(("all2all-backend", "allgather_reducescatter", because))
     if layout.nodes_per_engine > 1:
         wanted.append(("nnodes", layout.nodes_per_engine, "one engine does not fit on fewer nodes"))
     return wanted

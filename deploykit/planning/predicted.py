@@ -43,3 +43,4 @@ class OperatingPoint(Value):
     at_peak: Prediction | None
     at_slo: Prediction | None = Field(description="At the most requests in flight that meet the SLO; null if none do.")
     because: str = Field(description="Why there is no prediction, or what bounds the one at the SLO.")
+    calibrated_on: str | None = Field(None, description="The engine releases that were measured.")

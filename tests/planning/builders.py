@@ -28,6 +28,7 @@ FLAGS = [
     "data-parallel-size",
     "pipeline-parallel-size",
     "nnodes",
+    "all2all-backend",
     "max-model-len",
     "max-num-seqs",
     "max-num-batched-tokens",
