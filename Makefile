@@ -37,6 +37,7 @@ format: $(VENV)/.dev ## Format the code
 
 golden: $(VENV)/.dev ## Rewrite the golden files; the diff is the review
 	$(PYTEST) -m "not gpu and not rehearsal and not hosts and not contract and not calibration and not install" --update-golden -q
+	$(BIN)/python scripts/fit_table.py
 
 schemas: $(VENV)/.dev ## Rewrite the JSON Schemas of profiles/ and deploykit.yaml
 	$(BIN)/python scripts/schemas.py
@@ -53,6 +54,7 @@ engine-flags: ## Dump the flag table from an engine's own parser: ENGINE=path/to
 
 bench: $(VENV)/.dev ## Measure start-up times (method: benchmarks/README.md)
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/planning.py
 
 calibration: $(VENV)/.dev ## Fit the predictions' coefficients to measured points again (method: benchmarks/calibration/README.md)
 	$(BIN)/python benchmarks/calibration/calibrate.py

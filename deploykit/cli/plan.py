@@ -7,12 +7,13 @@ import typer
 
 from deploykit.cli import options
 from deploykit.cli.console import entry, envelope, heading, result, say, table
-from deploykit.cli.plan_view import show_alternatives, show_operations, show_prediction
+from deploykit.cli.plan_view import show_alternatives, show_measured, show_operations, show_prediction
 
 if TYPE_CHECKING:
     from deploykit.cli.context import Context
     from deploykit.intent import Intent
     from deploykit.planning.plan import Plan
+    from deploykit.workflows.history import MeasuredHere
     from deploykit.workflows.planning import Planned
 
 
@@ -68,7 +69,7 @@ def plan(
         from deploykit.errors import UsageError
 
         raise UsageError("--budget, --min-throughput and --plot go with --any-node", hint="add --any-node")
-    _context, intent, planned = planned_from(file, wanted, set_)
+    context, intent, planned = planned_from(file, wanted, set_)
     make_bundle(
         planned, intent, placeholder_hosts(planned, intent), key_required=True
     )  # holds every setting against the flags
@@ -78,7 +79,9 @@ def plan(
     elif why is not None:
         show_why(decided, why)
     else:
-        show_plan(decided, settings=explain)
+        from deploykit.workflows.history import measured_here
+
+        show_plan(decided, settings=explain, before=measured_here(context.runs, decided))
 
 
 def planned_from(
@@ -101,7 +104,7 @@ def placeholder_hosts(planned: "Planned", intent: "Intent") -> tuple[str, ...]:
     return tuple(host.address for host in intent.hosts) or tuple(f"node{i + 1}" for i in range(planned.plan.nodes))
 
 
-def show_plan(plan: "Plan", *, settings: bool) -> None:
+def show_plan(plan: "Plan", *, settings: bool, before: "MeasuredHere | None" = None) -> None:
     """Print a plan for people."""
     where = f"{plan.nodes} x {plan.node}" if plan.nodes > 1 else plan.node
     result(f"{plan.title} on {where} for `{plan.workload}`, {plan.engine}")
@@ -141,6 +144,7 @@ def show_plan(plan: "Plan", *, settings: bool) -> None:
     if plan.rejected:
         heading("Layouts not used")
         table(("layout", "because"), [(str(r.layout), r.because) for r in plan.rejected])
+    show_measured(before)
     show_prediction(plan)
     show_alternatives(plan)
     show_operations(plan)

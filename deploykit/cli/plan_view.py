@@ -9,6 +9,7 @@ from deploykit.cli.console import entry, heading, table
 if TYPE_CHECKING:
     from deploykit.planning.plan import Choice, Plan
     from deploykit.planning.predicted import Estimate, Prediction
+    from deploykit.workflows.history import MeasuredHere
 
 
 def show_alternatives(plan: "Plan") -> None:
@@ -17,6 +18,32 @@ def show_alternatives(plan: "Plan") -> None:
         heading(f"Also possible: {other.name}")
         pools = [f"{p.role}: {p.layout}, {_settings(p.settings)}" for p in other.pools]
         entry(other.because, *pools, *(caveat.says for caveat in other.caveats))
+
+
+def show_measured(before: "MeasuredHere | None") -> None:
+    """Print what an earlier run of the same thing measured here."""
+    if before is None:
+        return
+    heading(f"Measured here before, run {before.run}")
+    table(
+        ("load", "requests", "TTFT p50, s", "TPOT p50, ms", "output tokens/s", "SLO"),
+        [
+            (
+                stage.describes,
+                f"{stage.requests:,}",
+                _known(stage.ttft.p50),
+                _known(stage.tpot.p50, 1000),
+                f"{stage.output_tokens_per_s:,.0f}",
+                "met" if stage.slo_met else "missed",
+            )
+            for stage in before.stages
+        ],
+        right=("requests", "TTFT p50, s", "TPOT p50, ms", "output tokens/s"),
+    )
+
+
+def _known(value: float | None, factor: float = 1.0) -> str:
+    return "unknown" if value is None else _figure(value * factor)
 
 
 def show_prediction(plan: "Plan") -> None:

@@ -47,6 +47,10 @@ class RunFolder(Protocol):
 class RunFolders(Protocol):
     """All run folders."""
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all runs, newest last."""
+        ...
+
     def create(self, *, model: str, node: str, now: dt.datetime) -> RunFolder:
         """Make a new one."""
         ...
