@@ -77,6 +77,9 @@ def _indivisible_heads(tensor: int, architecture: Architecture) -> str | None:
             return f"{group.kv_heads} KV heads can be neither shared out over nor copied to {tensor} GPUs"
         if isinstance(group, Mamba2) and group.heads % tensor:
             return f"{group.heads} Mamba heads do not divide by {tensor}"
+        # vLLM 0.32.0, model_executor/layers/mamba/mamba_mixer2.py: groups divide, or there is one for all.
+        if isinstance(group, Mamba2) and group.groups > 1 and group.groups % tensor:
+            return f"{group.groups} Mamba groups do not divide by {tensor}"
     return None
 
 

@@ -105,8 +105,14 @@ def does_not_fit(request: PlanRequest, candidates: Sequence[Candidate]) -> Plann
         return _nothing_to_try(request)
     if short is None:
         reasons = "\n".join(f"{r.layout}: {r.because}" for c in candidates for r in c.rejected)
+        as_asked = [r for c in candidates for r in c.rejected if not c.wishes.unmet_by(r.layout)]
+        if as_asked:
+            why = f": {as_asked[0].layout}, {as_asked[0].because}"
+        else:
+            wished = next((w for c in candidates for r in c.rejected if (w := c.wishes.unmet_by(r.layout))), None)
+            why = f": {wished}, which no way to cut its GPUs has" if wished else ""
         return PlanningError(
-            f"no layout of `{model}` is legal on {machines}",
+            f"no layout of `{model}` is legal on {machines}{why}",
             where=Place(request.model_file, key="checkpoints"),
             hint="take back the settings that rule layouts out, or plan for another node",
             detail=reasons,

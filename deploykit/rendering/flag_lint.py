@@ -29,9 +29,10 @@ _NUMBER = re.compile(r"-\d+(\.\d*)?|-\.\d+")
 _SHOWN = 60
 
 # Which registry of the release a flag's value must be in, and the flag that loads more of them from a plugin.
-_REGISTRIES = {
+_REGISTRIES: dict[str, tuple[str, str | None]] = {
     "tool-call-parser": ("tool_call_parsers", "tool-parser-plugin"),
     "reasoning-parser": ("reasoning_parsers", "reasoning-parser-plugin"),
+    "quantization": ("quantization_methods", None),
 }
 
 

@@ -68,6 +68,12 @@ def test_tensor_parallelism_stays_where_nvlink_reaches() -> None:
         ),
         (
             Parallelism(tensor=8),
+            {"attention": (Mamba2(layers=1, heads=64, head_dim=1, state_size=1, groups=4, conv_kernel=2),)},
+            {},
+            "4 Mamba groups do not divide by 8",
+        ),
+        (
+            Parallelism(tensor=8),
             {"experts": Experts(routed=128, per_token=8, shared=0, width=1536)},
             {},
             "a GPU's share of an expert, 1536 / 8 = 192, is no multiple of the 128-wide blocks",

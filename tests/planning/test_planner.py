@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploykit.catalog.profile import Experts
 from deploykit.catalog.workload import ClosedLoop, Fixed
 from deploykit.caveat import Weight
 from deploykit.errors import PlanningError
@@ -120,8 +121,18 @@ def test_a_cache_too_small_for_one_request_is_no_fit() -> None:
 
 def test_an_illegal_wish_leaves_no_layout_and_says_so() -> None:
     error = refused(make_request(operator_set={"tensor-parallel-size": 3}))
-    assert error.what == "no layout of `test-model` is legal on `test-node`"
+    assert error.what == (
+        "no layout of `test-model` is legal on `test-node`: --set sets `tensor-parallel-size` to 3, which no way to cut "
+        "its GPUs has"
+    )
     assert "--set sets `tensor-parallel-size` to 3" in str(error.detail)
+
+
+def test_a_wish_that_the_model_forbids_says_what_forbids_it() -> None:
+    wish = {"tensor-parallel-size": 8, "enable-expert-parallel": False}
+    narrow = make_architecture(experts=Experts(routed=128, per_token=8, shared=0, width=512))
+    error = refused(make_request(profile=make_profile(architecture=narrow), operator_set=wish))
+    assert "TP8, a GPU's share of an expert, 512 / 8 = 64, is no multiple of the 128-wide blocks" in error.what
 
 
 def test_a_wish_that_is_legal_is_followed_in_every_sum() -> None:

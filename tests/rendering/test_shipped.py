@@ -9,7 +9,7 @@ import yaml
 from deploykit.catalog.engine import EngineRelease, FlagTable
 from deploykit.catalog.profile import Profile, Serving
 from deploykit.effects.yaml_files import YamlCatalog
-from deploykit.errors import PlanningError
+from deploykit.errors import PlanningError, UnsupportedSettingError
 from deploykit.paths import shipped
 from deploykit.planning.plan import Plan
 from deploykit.planning.planner import plan
@@ -111,3 +111,10 @@ def test_enough_of_what_ships_plans_for_the_test_above_to_mean_something() -> No
     done = [pair for pair in PAIRS if planned(request(*pair)) is not None]
     assert len(done) >= 20
     assert sum(node == "local" for _, node in done) >= 5
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_quantization_the_release_does_not_have_is_refused(name: str) -> None:
+    with pytest.raises(UnsupportedSettingError, match="has no `quantization` called") as caught:
+        config_lines([choice("model", "x"), choice("quantization", "fp9")], flags=release(name)[1])
+    assert "`fp8`" in str(caught.value.hint)
