@@ -39,6 +39,17 @@ def playbook_variables(bundle: Bundle, target: Target, places: Places) -> dict[s
     }
 
 
+def teardown_variables(target: Target) -> dict[str, Any]:
+    """Return what `teardown.yml` needs to end what is left of a rehearsal whose record is gone."""
+    return {
+        "deploykit_root": target.root,
+        "deploykit_supervision": target.supervision,
+        "engine_instances": [],
+        "gateway_enabled": False,
+        "monitoring_enabled": False,
+    }
+
+
 def deploy(planned: Planned, bundle: Bundle, target: Target, places: Places, url: str, world: World) -> Deployment:
     """Run `site.yml` and read back what came up.
 

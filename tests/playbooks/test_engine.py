@@ -26,6 +26,12 @@ def test_ready_is_health_or_no_http_at_all(engine):
     assert not engine.is_ready(entry(health="headless", state="failed"))
 
 
+def test_ready_is_of_the_wanted_release(engine):
+    assert engine.is_ready(entry(release="abc"), "abc")
+    assert not engine.is_ready(entry(release="old"), "abc")
+    assert not engine.is_ready(entry(release="abc (deleted)"), "abc")
+
+
 def test_evidence_is_of_the_last_start_alone(engine):
     lines = ["old", engine.START + "a", "between", engine.START + "b", "new"]
     assert engine.since_start(lines) == ["new"]
