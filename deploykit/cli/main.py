@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from types import FrameType
 from typing import Annotated
 
@@ -83,6 +84,9 @@ def _usage(error: typer.TyperException) -> int:
 def main() -> None:
     """Run the command line; exit with the code the documentation gives for each kind of failure."""
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):  # a terminal without UTF-8 gets a `?` for what it cannot show
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = app(standalone_mode=False)
     except DeploykitError as error:

@@ -15,6 +15,7 @@ from deploykit.deploying.deployment import TaskFailure
 from deploykit.effects.ansible_events import EventLog, tasks_by_host
 from deploykit.effects.ansible_room import clean_environment, interrupts, json_file, variables_file
 from deploykit.effects.files import storage
+from deploykit.effects.locales import utf8
 from deploykit.effects.private_folder import MARK, private_folder
 from deploykit.effects.processes import end_marked
 from deploykit.errors import DeploymentError, Interrupted
@@ -180,8 +181,7 @@ class AnsibleRunner:
         return {
             "ANSIBLE_CONFIG": str(self._playbooks / "ansible.cfg"),
             "PATH": path,
-            "PYTHONUTF8": "1",
-            "LC_ALL": "C.UTF-8",
+            **utf8(),
         }
 
     def _list_command(self, playbook: str, inventory: Path, arguments: list[str]) -> list[str]:
