@@ -12,7 +12,7 @@ import typer
 from deploykit import __version__
 from deploykit.cli import config, deployments, init, lists, loadtest, plan, report, up
 from deploykit.cli.console import failure, say
-from deploykit.errors import DeploykitError
+from deploykit.errors import DeploykitError, Interrupted
 
 app = typer.Typer(
     name="deploykit",
@@ -89,17 +89,16 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         code = app(standalone_mode=False)
+        if code == Interrupted.exit_code:  # what typer makes of Ctrl-C
+            raise Interrupted("interrupted")
     except DeploykitError as error:
         failure(error, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
-    except typer.Abort:
-        say("interrupted")
-        sys.exit(130)
+    except (typer.Abort, KeyboardInterrupt):
+        failure(Interrupted("interrupted"), as_json="--json" in sys.argv)
+        sys.exit(Interrupted.exit_code)
     except typer.TyperException as error:
         sys.exit(_usage(error))
-    except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(130)
     except BrokenPipeError:  # `deploykit models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
         sys.exit(141)

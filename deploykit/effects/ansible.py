@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 from deploykit.deploying.deployment import TaskFailure
 from deploykit.effects.ansible_events import EventLog, tasks_by_host
-from deploykit.effects.ansible_room import clean_environment, interrupts, json_file, variables_file
+from deploykit.effects.ansible_room import clean_environment, json_file, variables_file
 from deploykit.effects.files import storage
 from deploykit.effects.locales import utf8
 from deploykit.effects.private_folder import MARK, private_folder
 from deploykit.effects.processes import end_marked
+from deploykit.effects.signals import interrupts
 from deploykit.errors import DeploymentError, Interrupted
 from deploykit.workflows.ports import PlaybookResult, TaskEvent
 

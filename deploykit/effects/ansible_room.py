@@ -1,13 +1,11 @@
-"""The room a playbook runs in: files that only we can read, an environment without secrets, and signals that wait."""
+"""The room a playbook runs in: files that only we can read, and an environment without secrets."""
 
 import contextlib
 import json
 import os
-import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import FrameType
-from typing import IO, Any
+from typing import IO
 
 import yaml
 
@@ -75,22 +73,3 @@ def clean_environment(secrets: Mapping[str, str]) -> Iterator[None]:
 def _looks_secret(name: str) -> bool:
     # uv and pip need theirs to get at a private index.
     return not name.startswith(("UV_", "PIP_")) and any(word in name.upper() for word in _SECRET_WORDS)
-
-
-@contextlib.contextmanager
-def interrupts() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM for a while instead of being broken off by them: the run ends tidily first."""
-    received: list[int] = []
-
-    def collect(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-
-    before: dict[signal.Signals, Any] = {}
-    with contextlib.suppress(ValueError):  # not the main thread: signals are not ours
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, collect)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -21,7 +21,7 @@ from deploykit.effects.processes import end_marked
 MARK = "_DEPLOYKIT_RUN"
 """Variable in the environment of all that a run starts, by which it is found again; its value is the folder's name."""
 
-_PREFIX = "deploykit-run-"
+_PREFIX = "deploykit-play-"
 
 
 @contextlib.contextmanager

@@ -231,7 +231,7 @@ def test_secrets_reach_the_task_and_leave_no_trace(play, tmp_path, monkeypatch):
     written = [p for p in [*tmp_path.rglob("*"), *ansible_home.rglob("*")] if p.is_file()]
     assert play.log in written
     assert not [p for p in written if SECRET.encode() in p.read_bytes()]
-    assert not list(Path("/dev/shm").glob("deploykit-run-*/secrets.yml"))  # noqa: S108 - where runs are, not a file of ours
+    assert not list(Path("/dev/shm").glob("deploykit-play-*/secrets.yml"))  # noqa: S108 - where runs are, not a file of ours
 
 
 def test_the_operator_s_ansible_settings_change_nothing(play, monkeypatch):

@@ -94,7 +94,7 @@ def test_only_we_can_enter_and_at_the_end_nothing_is_left():
 def test_a_link_is_not_followed(tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
-    (tmp_path / "deploykit-run-x").symlink_to(mine)
+    (tmp_path / "deploykit-play-x").symlink_to(mine)
     remove_stale(tmp_path)
     assert mine.exists()
 
