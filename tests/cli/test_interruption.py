@@ -32,6 +32,6 @@ def test_ctrl_c_in_a_stage_names_it(kind):
 
 
 def test_an_error_of_a_stage_stays_what_it_is():
-    with pytest.raises(Interrupted, match="^the load test"), progress.PlainReporter() as shown:
+    with pytest.raises(Interrupted, match="error: the load test"), progress.PlainReporter() as shown:
         shown.begin("load test")
         raise Interrupted("the load test was interrupted")
