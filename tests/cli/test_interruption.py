@@ -22,16 +22,20 @@ def test_ctrl_c_outside_of_any_stage(run, monkeypatch):
     assert json.loads(ran.out)["error"]["kind"] == "interrupted"
 
 
-@pytest.mark.parametrize("kind", [progress.PlainReporter, progress.TerminalReporter])
-def test_ctrl_c_in_a_stage_names_it(kind):
-    with pytest.raises(Interrupted, match="interrupted during the stage `report`"), kind() as shown:
+def interrupted_in(kind, stage, error):
+    with kind() as shown:
         shown.begin("plan")
         shown.done("plan", "done")
-        shown.begin("report")
-        press()
+        shown.begin(stage)
+        raise error
+
+
+@pytest.mark.parametrize("kind", [progress.PlainReporter, progress.TerminalReporter])
+def test_ctrl_c_in_a_stage_names_it(kind):
+    with pytest.raises(Interrupted, match="interrupted during the stage `report`"):
+        interrupted_in(kind, "report", KeyboardInterrupt())
 
 
 def test_an_error_of_a_stage_stays_what_it_is():
-    with pytest.raises(Interrupted, match="error: the load test"), progress.PlainReporter() as shown:
-        shown.begin("load test")
-        raise Interrupted("the load test was interrupted")
+    with pytest.raises(Interrupted, match="error: the load test"):
+        interrupted_in(progress.PlainReporter, "load test", Interrupted("the load test was interrupted"))

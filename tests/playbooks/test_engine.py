@@ -1,5 +1,7 @@
 import pytest
 
+from deploykit.deploying import last_words
+
 
 @pytest.fixture
 def engine(module):
@@ -41,3 +43,4 @@ def test_evidence_is_of_the_last_start_alone(engine):
 def test_the_template_says_when_a_start_begins(engine, playbooks):
     template = (playbooks / "roles/engine/templates/supervisord.conf.j2").read_text()
     assert f"echo '{engine.START}" in template
+    assert last_words.START == engine.START

@@ -102,6 +102,66 @@ def test_a_failed_task_is_one_error_and_no_load(go, world):
     assert world.generator.specs == []
 
 
+def died(**changes):
+    log = ["old", "INFO it serves", "ERROR EngineCore died", "deploykit: starting release abc", "INFO loading"]
+    return fakes.FakePlaybooks(
+        engine=fakes.engine_entry(**{"uptime": 1, "health": "does not answer", "log": log} | changes)
+    )
+
+
+def test_an_engine_that_ended_during_the_load_is_an_error_with_its_last_words(go, world):
+    with pytest.raises(LoadTestError, match="the engine ended during the load test: engine-0 on localhost") as caught:
+        go(world=replace(world, playbooks=died(), generator=fakes.FakeGenerator(lost=90)))
+    assert caught.value.detail.splitlines() == ["old", "INFO it serves", "ERROR EngineCore died"]
+    (run,) = (path for path in world.runs.runs_dir.iterdir() if not path.is_symlink())
+    assert str(run) in caught.value.hint
+    assert "`deploykit up`" in caught.value.hint
+    measured = json.loads((run / "measurements.json").read_text())
+    assert measured["verdict"] == "INVALID"
+    assert measured["caveats"][0]["code"] == "engine-ended"
+    assert "INVALID" in (run / "report.md").read_text()
+    assert go().report is not None, "the next `up` measures again"
+
+
+def test_an_engine_that_ended_before_anything_was_answered(go, world):
+    with pytest.raises(LoadTestError, match=r"engine-0 on localhost is failed \(exit status 1\)"):
+        go(
+            world=replace(
+                world, playbooks=died(state="failed", ended="exit status 1"), generator=fakes.FakeGenerator(lost=200)
+            )
+        )
+
+
+def test_an_engine_that_ended_before_the_load_could_begin(go, world):
+    with pytest.raises(LoadTestError, match="the engine ended during the load test"):
+        go(world=replace(world, playbooks=died(), generator=fakes.FakeGenerator(broken=True)))
+
+
+def test_counters_that_went_away_make_us_look(go, world):
+    class Away(fakes.FakeMetrics):
+        def counters(self, base_url):
+            self.dark = self.reads > 0
+            return super().counters(base_url)
+
+    with pytest.raises(LoadTestError, match="ended"):
+        go(world=replace(world, playbooks=died(), metrics=Away()))
+    assert go(world=replace(world, metrics=Away())).report is not None, "it is up: counters out of reach are a doubt"
+
+
+def test_failures_of_an_engine_that_lives_make_the_report_invalid_and_are_measured_again(go, world):
+    arrival = go(world=replace(world, generator=fakes.FakeGenerator(lost=20)))
+    assert arrival.report.measurements.verdict == "INVALID"
+    assert not world.records.find("rehearsal").measured
+    assert go().report.measurements.verdict != "INVALID"
+    assert world.records.find("rehearsal").measured
+
+
+def test_no_answer_at_all_is_no_load_test(go, world):
+    with pytest.raises(LoadTestError, match="none of 200 requests was answered") as caught:
+        go(world=replace(world, generator=fakes.FakeGenerator(lost=200)))
+    assert caught.value.detail == "ConnectionRefusedError"
+
+
 def test_ctrl_c_while_provisioning_stops_what_was_starting(go, world):
     playbooks = fakes.FakePlaybooks(interrupt=True)
     with pytest.raises(Interrupted):
