@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from deploykit.deploying.record import DeploymentRecord
+from deploykit.effects.records import Records
+
 
 @pytest.fixture
 def orphan(tmp_path):
@@ -31,6 +34,55 @@ def test_down_ends_an_engine_whose_folder_and_record_are_gone(run, orphan):
     assert "stopped what was left of a rehearsal" in ran.out
     assert orphan.wait(5) != 0
     assert json.loads(run("down", "--json").out)["result"] == {"name": None, "changed": 0}
+
+
+HOLD = """
+import sys, pathlib
+from deploykit.effects.lock import locked
+with locked(pathlib.Path(sys.argv[1]), "deploykit up somewhere"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def provisioning(tmp_path):
+    """A deployment whose first `up` has not got to serving."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "plan.json").write_text("{}")
+    record = DeploymentRecord(
+        name="rehearsal",
+        model="m",
+        node="n",
+        rehearsal=True,
+        release="a" * 64,
+        run=str(run),
+        inventory="i",
+        variables={},
+    )
+    records = Records(tmp_path / "data")
+    records.save(record)
+    return records.folder("rehearsal")
+
+
+@pytest.mark.parametrize("command", ["up", "loadtest", "down"])
+def test_beside_an_up_every_command_that_changes_something_names_it(run, provisioning, command):
+    arguments = [sys.executable, "-c", HOLD, str(provisioning)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        holder.stdout.readline()
+        ran = run(command)
+        holder.communicate()
+    assert ran.code == 9, ran.err
+    assert f"process {holder.pid}" in ran.err
+    assert "since 20" in ran.err
+
+
+def test_a_load_test_of_what_never_served_says_what_to_do(run, provisioning):
+    ran = run("loadtest")
+    assert ran.code == 3
+    assert "did not get to serving" in ran.err
+    assert "deploykit up" in ran.err
 
 
 def test_down_on_nothing_makes_no_folder(run, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 from deploykit.deploying.deployment import HostOutcome, TaskFailure
 from deploykit.errors import Interrupted, LoadTestError
 from deploykit.measuring.samples import EngineCounters, GeneratorFacts, RequestSample
-from deploykit.workflows.ports import PlaybookResult
+from deploykit.workflows.ports import PlaybookResult, TaskEvent
 
 START = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 
@@ -29,12 +29,14 @@ def engine_entry(**changes):
 class FakePlaybooks:
     """Ansible that changes things once, or fails, or is interrupted."""
 
-    def __init__(self, *, failure=None, interrupt=False, engine=None):
+    def __init__(self, *, failure=None, interrupt=(), engine=None):
         self.ran, self.failure, self.interrupt, self.engine = [], failure, interrupt, engine
 
     def run(self, playbook, *, inventory, variables, secrets, log_dir, on_event, check=False):
         self.ran.append((playbook, dict(variables), dict(secrets)))
         if self.interrupt and playbook == "site.yml":
+            for kind, task in self.interrupt:
+                on_event(TaskEvent(kind=kind, role="engine", task=task))
             raise Interrupted("interrupted")
         if playbook == "logs.yml":
             instances = {"instances": [self.engine or engine_entry()]}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deploykit import paths
 from deploykit.effects.records import Records
@@ -14,6 +15,7 @@ from deploykit.effects.run_store import RunStores
 from deploykit.effects.yaml_files import YamlCatalog
 from deploykit.errors import DeploymentError, Interrupted, LoadTestError
 from deploykit.intent import Intent
+from deploykit.workflows.deploy import START_TASK
 from deploykit.workflows.planning import make_plan
 from deploykit.workflows.target import this_machine
 from deploykit.workflows.up import up
@@ -162,11 +164,26 @@ def test_no_answer_at_all_is_no_load_test(go, world):
     assert caught.value.detail == "ConnectionRefusedError"
 
 
-def test_ctrl_c_while_provisioning_stops_what_was_starting(go, world):
-    playbooks = fakes.FakePlaybooks(interrupt=True)
+@pytest.mark.parametrize(
+    ("events", "ran"),
+    [
+        ([("task", "Place the release")], ["site.yml"]),
+        ([("started", "Start the engine under x")], ["site.yml", "teardown.yml"]),
+        ([("started", "Start the engine under x"), ("changed", "Start the engine under x")], ["site.yml", "teardown.yml"]),
+        ([("started", "Start the engine under x"), ("ok", "Start the engine under x"), ("task", "Wait")], ["site.yml"]),
+    ],
+)  # fmt: skip
+def test_ctrl_c_while_provisioning_stops_what_was_starting_and_nothing_that_served(go, world, events, ran):
+    playbooks = fakes.FakePlaybooks(interrupt=events)
     with pytest.raises(Interrupted):
         go(world=replace(world, playbooks=playbooks))
-    assert [name for name, _v, _s in playbooks.ran] == ["site.yml", "teardown.yml"]
+    assert [name for name, _v, _s in playbooks.ran] == ran
+
+
+@pytest.mark.parametrize("supervision", ["supervisord", "systemd"])
+def test_the_task_that_starts_an_engine_is_named_as_the_road_expects(supervision):
+    tasks = yaml.safe_load((paths.shipped("playbooks") / f"roles/engine/tasks/{supervision}.yml").read_text())
+    assert sum(task["name"].startswith(START_TASK) for task in tasks) == 1
 
 
 def test_counters_out_of_reach_are_a_doubt_and_no_failure(go, world):
