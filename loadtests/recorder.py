@@ -16,11 +16,17 @@ class Recorder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._samples: IO[str] = (folder / "samples.jsonl").open("w", encoding="utf-8", newline="\n")
+        self._samples: IO[str] | None = None
         self.finished = self.failed = self.output_tokens = 0
+
+    def open(self) -> None:
+        """Begin `samples.jsonl`."""
+        self._samples = (self._folder / "samples.jsonl").open("w", encoding="utf-8", newline="\n")
 
     def sample(self, sample: RequestSample) -> None:
         """Write one request."""
+        if self._samples is None:
+            raise ValueError("the recorder is not open")
         self._samples.write(sample.model_dump_json(exclude_defaults=True) + "\n")
         self._samples.flush()
         self.finished += 1
@@ -47,7 +53,7 @@ class Recorder:
 
     def close(self, facts: GeneratorFacts | None) -> None:
         """Write `generator.json`, if the load began, and close the samples."""
-        if not self._samples.closed:
+        if self._samples is not None:
             self._samples.close()
         if facts:
             self._replace("generator.json", facts.as_json())

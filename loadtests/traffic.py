@@ -53,7 +53,7 @@ class Traffic:
     stage_starts_s: list[float] = field(default_factory=list)
     stage_ends_s: list[float] = field(default_factory=list)
     flights: dict[int, Flight] = field(default_factory=dict)
-    error: BaseException | None = None
+    error: OSError | None = None
     _next: int = 0
     _sent: int = 0
     _group: Group = field(default_factory=Group)

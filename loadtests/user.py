@@ -1,7 +1,9 @@
 """The locust user that runs the whole load test: one per process, with a greenlet for each request in flight."""
 
+import contextlib
 import datetime as dt
 import json
+import logging
 import os
 import platform
 import secrets
@@ -20,7 +22,7 @@ from schedule import expected_s
 from traffic import Traffic
 from wire import Server
 
-from deploykit.measuring.samples import Calibration, GeneratorFacts, LoadTestSpec, RequestSample
+from deploykit.measuring.samples import CANNOT_RECORD, Calibration, GeneratorFacts, LoadTestSpec, RequestSample
 
 _PROGRESS_EVERY_S = 0.5
 _SLACK_S = 300
@@ -54,13 +56,14 @@ class Conductor(User):
             self._run()
         except CannotCalibrate as reason:
             self._fail(str(reason))
-        except OSError as error:
-            self._fail(f"the run could not be recorded: {error}")
+        except OSError:
+            self._cannot_record()
         finally:
             gevent.spawn(self.environment.runner.quit)
         gevent.sleep(3600)  # locust ends this user; returning would begin the task again
 
     def _run(self) -> None:
+        self._recorder.open()
         server = Server(self._spec.base_url, api_key=os.environ.get("DEPLOYKIT_API_KEY"), clock=self._now)
         key = f"{self._spec.workload.seed}/{self._nonce}"
         self._calibration = calibrate(server, self._spec.model, key=key)
@@ -83,6 +86,12 @@ class Conductor(User):
         self._closed = True
         for watcher in self._watchers:
             watcher.kill(block=False)
+        try:
+            self._close()
+        except OSError:
+            self._cannot_record()
+
+    def _close(self) -> None:
         traffic = self._traffic
         if traffic is None:
             self._recorder.close(None)
@@ -91,6 +100,8 @@ class Conductor(User):
             self._stopped_by = self._stopped_by or "signal"
             traffic.stage_ends_s += [self._now()] * (len(traffic.stage_starts_s) - len(traffic.stage_ends_s))
         traffic.cut_off()
+        if traffic.error:
+            raise traffic.error
         self._tell_progress()
         self._recorder.close(self._facts(traffic))
 
@@ -116,6 +127,11 @@ class Conductor(User):
     def _now(self) -> float:
         return time.perf_counter() - self._zero
 
+    def _cannot_record(self) -> None:
+        """Say by the exit code alone that a file could not be written: another file could not be written either."""
+        logging.getLogger(__name__).exception("the run could not be recorded")
+        self.environment.process_exit_code = CANNOT_RECORD
+
     def _fail(self, what: str) -> None:
         self.environment.process_exit_code = 3
         self._recorder.failure(what)
@@ -133,7 +149,8 @@ class Conductor(User):
 
     def _show_progress(self) -> None:
         while True:
-            self._tell_progress()
+            with contextlib.suppress(OSError):  # it is for the operator's eyes; the samples say what went wrong
+                self._tell_progress()
             gevent.sleep(_PROGRESS_EVERY_S)
 
     def _tell_progress(self) -> None:
@@ -149,7 +166,7 @@ class Conductor(User):
 
     def _watch(self) -> None:
         """End the run when it lasts longer than it can, or when the process that wanted it is gone."""
-        workload, parent = self._spec.workload, os.getppid()
+        workload, parent = self._spec.workload, int(os.environ.get("DEPLOYKIT_LOADTEST_PARENT", os.getppid()))
         limit = expected_s(workload) + len(workload.stages) * self._spec.drain_s + _SLACK_S
         while self._now() < limit and os.getppid() == parent:
             gevent.sleep(1)

@@ -63,23 +63,52 @@ def down(name: options.Deployment = None, *, json: options.Json = False) -> None
 
     context = Context()
     if name is None and not context.records.names():
+        changed = _end_what_is_left(context)
         if json:
-            envelope("down", {"name": None, "changed": 0})
+            envelope("down", {"name": None, "changed": changed})
         else:
-            result("nothing is deployed from here")
+            result("stopped what was left of a rehearsal" if changed else "nothing is deployed from here")
         return
     record = context.records.get(name)
     with locked(context.records.folder(record.name), "deploykit down"):
-        outcome = _run(context, record, "teardown.yml")
+        outcome = _run(context, context.records.get(record.name), "teardown.yml")
         context.records.forget(record.name)
-    changed = sum(host.changed for host in outcome.hosts)
+    changed = _changed(outcome)
     if json:
         envelope("down", {"name": record.name, "changed": changed})
     else:
         result(f"{record.name}: {'stopped' if changed else 'nothing was running'}")
 
 
+def _end_what_is_left(context: "Context") -> int:
+    """Stop a rehearsal whose record is gone, such as with its folder; return how many tasks found something."""
+    import sys
+
+    from deploykit import paths
+    from deploykit.effects.lock import locked
+    from deploykit.effects.processes import any_inside
+    from deploykit.workflows.deploy import teardown_variables
+    from deploykit.workflows.target import this_machine
+
+    target = this_machine(paths.data_dir(), sys.executable)
+    if not any_inside(Path(target.root)):
+        return 0
+    with locked(context.records.folder(target.name), "deploykit down"):
+        inventory = context.records.write_inventory(target.name, target.inventory or {}).absolute()
+        return _changed(_play(context, target.name, inventory, teardown_variables(target), "teardown.yml"))
+
+
+def _changed(outcome: "PlaybookResult") -> int:
+    return sum(host.changed for host in outcome.hosts)
+
+
 def _run(context: "Context", record: "DeploymentRecord", playbook: str, **more: object) -> "PlaybookResult":
+    return _play(context, record.name, Path(record.inventory), {**record.variables, **more}, playbook)
+
+
+def _play(
+    context: "Context", name: str, inventory: Path, variables: dict[str, object], playbook: str
+) -> "PlaybookResult":
     """Run one of the small playbooks; raises DeploymentError naming the first failed task."""
     from deploykit.cli.progress import reporter
     from deploykit.deploying.outcome import failure_error
@@ -89,10 +118,10 @@ def _run(context: "Context", record: "DeploymentRecord", playbook: str, **more: 
         world = context.world(shown)
         outcome = world.playbooks.run(
             playbook,
-            inventory=Path(record.inventory),
-            variables={**record.variables, **more},
+            inventory=inventory,
+            variables=variables,
             secrets=world.secrets,
-            log_dir=context.records.folder(record.name) / "logs",
+            log_dir=context.records.folder(name) / "logs",
             on_event=shown.task,
         )
     error = failure_error(outcome)

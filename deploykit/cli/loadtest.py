@@ -1,7 +1,10 @@
 """`deploykit loadtest`: put a deployment of ours under a workload."""
 
+from pathlib import Path
+
 from deploykit.cli import options
 from deploykit.cli.console import envelope, prose, say
+from deploykit.errors import CatalogError
 
 
 def loadtest(
@@ -21,19 +24,23 @@ def loadtest(
     from deploykit.effects.lock import locked
     from deploykit.planning.plan import Plan
     from deploykit.rendering.bundle import Manifest
+    from deploykit.reporting.markdown import summary
+    from deploykit.workflows.engine_end import Site
     from deploykit.workflows.loadtest import Endpoint
-    from deploykit.workflows.loadtest import loadtest as run_loadtest
+    from deploykit.workflows.measuring import measure_and_report
     from deploykit.workflows.pricing import check
-    from deploykit.workflows.report import make_report, save_run
 
     context = Context()
-    record = context.records.get(name)
-    before = context.runs.open(record.run)
-    plan, deployment = before.read("plan.json", Plan), before.read("deployment.json", Deployment)
-    cost = context.cost(rate, offer)
-    check(context.catalog, context.catalog.node(plan.node), plan.model, cost, dt.datetime.now(dt.UTC))
-    traffic = context.catalog.workload(workload or plan.workload)
-    with locked(context.records.folder(record.name), "deploykit loadtest"), reporter() as shown:
+    known = context.records.get(name).name
+    with locked(context.records.folder(known), "deploykit loadtest"), reporter() as shown:
+        record = context.records.get(known)  # nobody changes it from here on
+        before = context.runs.open(record.run)
+        if not before.path("deployment.json").is_file():
+            raise CatalogError(f"the last `up` of `{known}` did not get to serving", hint="run `deploykit up` first")
+        plan, deployment = before.read("plan.json", Plan), before.read("deployment.json", Deployment)
+        cost = context.cost(rate, offer)
+        check(context.catalog, context.catalog.node(plan.node), plan.model, cost, dt.datetime.now(dt.UTC))
+        traffic = context.catalog.workload(workload or plan.workload)
         world = context.world(shown)
         run = context.runs.create(model=plan.model, node=plan.node, now=world.clock.now())
         run.write("plan.json", plan)
@@ -42,15 +49,10 @@ def loadtest(
         endpoint = Endpoint(
             base_url=deployment.endpoint, model=deployment.served_model_name, metrics_urls=(deployment.endpoint,)
         )
-        shown.begin("load test")
-        tested = run_loadtest(endpoint, traffic, run.directory, world)
-        save_run(run, tested)
-        shown.done("load test", f"{len(tested.samples)} requests")
-        made = make_report(run, tested, context.catalog, cost, world)
+        site = Site(inventory=Path(record.inventory), variables=record.variables)
+        made = measure_and_report(run, endpoint, traffic, site=site, catalog=context.catalog, cost=cost, world=world)
     if json:
         envelope("report", made.as_data())
         return
-    from deploykit.reporting.markdown import summary
-
     prose(summary(made))
     say(f"\nreport    {run.path('report.html')}")

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from types import FrameType
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 from deploykit import __version__
 from deploykit.cli import config, deployments, init, lists, loadtest, plan, render, report, up
 from deploykit.cli.console import failure, say
-from deploykit.errors import DeploykitError
+from deploykit.errors import DeploykitError, Interrupted
 
 app = typer.Typer(
     name="deploykit",
@@ -83,19 +84,21 @@ def _usage(error: typer.TyperException) -> int:
 def main() -> None:
     """Run the command line; exit with the code the documentation gives for each kind of failure."""
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):  # a terminal without UTF-8 gets a `?` for what it cannot show
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = app(standalone_mode=False)
+        if code == Interrupted.exit_code:  # what typer makes of Ctrl-C
+            raise Interrupted("interrupted")
     except DeploykitError as error:
         failure(error, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
-    except typer.Abort:
-        say("interrupted")
-        sys.exit(130)
+    except (typer.Abort, KeyboardInterrupt):
+        failure(Interrupted("interrupted"), as_json="--json" in sys.argv)
+        sys.exit(Interrupted.exit_code)
     except typer.TyperException as error:
         sys.exit(_usage(error))
-    except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(130)
     except BrokenPipeError:  # `deploykit models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
         sys.exit(141)

@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from deploykit.cli.console import say
+from deploykit.errors import Interrupted
 from deploykit.workflows.ports import Progress as LoadProgress
 from deploykit.workflows.ports import TaskEvent
 
@@ -24,6 +25,7 @@ class PlainReporter:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
+        self._stage = ""
         self._began = 0.0
         self._last_load = 0.0
         self._task = ""
@@ -31,12 +33,12 @@ class PlainReporter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        return
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        _say_where(kind, self._stage)
 
     def begin(self, stage: str) -> None:
         """Start a stage."""
-        self._began = time.monotonic()
+        self._stage, self._began = stage, time.monotonic()
         if not self._quiet:
             say(f"{stage} ...")
 
@@ -72,6 +74,7 @@ class TerminalReporter:
     def __init__(self) -> None:
         self._progress: Progress | None = None
         self._line: TaskID | None = None
+        self._stage = ""
         self._began = 0.0
 
     def __enter__(self) -> Self:
@@ -94,13 +97,14 @@ class TerminalReporter:
         self._progress.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._progress:
             self._progress.stop()
+        _say_where(kind, self._stage)
 
     def begin(self, stage: str) -> None:
         """Start a stage."""
-        self._began = time.monotonic()
+        self._stage, self._began = stage, time.monotonic()
         if self._progress:
             self._drop_line()
             self._line = self._progress.add_task("", total=None, stage=stage)
@@ -145,6 +149,14 @@ class TerminalReporter:
         if self._progress is not None and self._line is not None:
             self._progress.remove_task(self._line)
             self._line = None
+
+
+def _say_where(kind: type[BaseException] | None, stage: str) -> None:
+    """Make of a bare Ctrl-C the error that says what it interrupted; stages that end in order raise their own."""
+    if kind is KeyboardInterrupt and stage:
+        raise Interrupted(
+            f"interrupted during the stage `{stage}`", hint="run the same command again: it goes on from there"
+        )
 
 
 def _load_line(progress: LoadProgress) -> str:

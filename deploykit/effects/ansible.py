@@ -7,20 +7,20 @@ import shlex
 import socket
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from deploykit.deploying.deployment import TaskFailure
 from deploykit.effects.ansible_events import EventLog, tasks_by_host
-from deploykit.effects.ansible_room import clean_environment, interrupts, json_file, private_folder, variables_file
+from deploykit.effects.ansible_room import clean_environment, json_file, variables_file
+from deploykit.effects.files import storage
+from deploykit.effects.locales import utf8
+from deploykit.effects.private_folder import MARK, private_folder
 from deploykit.effects.processes import end_marked
+from deploykit.effects.signals import interrupts
 from deploykit.errors import DeploymentError, Interrupted
 from deploykit.workflows.ports import PlaybookResult, TaskEvent
-
-MARK = "_DEPLOYKIT_RUN"
-"""Variable in the environment of all that a run starts, by which it is found again."""
 
 Status = Literal["successful", "failed", "canceled", "timeout"]
 
@@ -67,20 +67,23 @@ class AnsibleRunner:
             Interrupted: Ctrl-C or `cancelled`; nothing that the run started on this machine is left.
 
         """
-        log_dir.mkdir(parents=True, exist_ok=True)
         log = log_dir / "ansible.log"
-        with private_folder() as private, clean_environment(secrets), log.open("a", encoding="utf-8") as written:
+        with storage(log):
+            log_dir.mkdir(parents=True, exist_ok=True)
+            written = log.open("a", encoding="utf-8")
+        with written, private_folder() as private, clean_environment(secrets):
             files = [variables_file(private / "vars.yml", variables)]
             if secrets:
                 files.append(variables_file(private / "secrets.yml", {"deploykit_secrets": dict(secrets)}))
             arguments = [*_extra(files), *(["--check"] if check else [])]
-            with self._listing(playbook, inventory, private / "vars.yml") as listing:
+            with self._listing(playbook, inventory, private) as listing:
                 events = EventLog(on_event, listing.count)
 
                 def handle(event: dict[str, Any]) -> None:
                     if event.get("stdout"):
-                        written.write(event["stdout"] + "\n")
-                        written.flush()
+                        with storage(log):
+                            written.write(event["stdout"] + "\n")
+                            written.flush()
                     events.take(event)
                     if events.begun:  # Ansible has read it
                         (private / "secrets.yml").unlink(missing_ok=True)
@@ -139,7 +142,6 @@ class AnsibleRunner:
         (private / "env").mkdir()
         settings = {"job_timeout": self._job_timeout_s, "pexpect_timeout": 1, "suppress_ansible_output": True}
         json_file(private / "env" / "settings", settings)
-        mark = uuid.uuid4().hex
         raised: list[BaseException] = []
         status: Status = "canceled"
 
@@ -157,7 +159,7 @@ class AnsibleRunner:
                     playbook=str(self._playbooks / playbook),
                     inventory=str(inventory.absolute()),
                     cmdline=shlex.join(arguments),
-                    envvars=self._environment() | {MARK: mark},
+                    envvars=self._environment() | {MARK: private.name},
                     suppress_env_files=True,
                     quiet=True,
                     event_handler=guarded,
@@ -169,18 +171,18 @@ class AnsibleRunner:
                 rc = 254
             finally:
                 if status not in ("successful", "failed"):
-                    end_marked(MARK, mark)
+                    end_marked(MARK, private.name)
         if raised:
             raise raised[0]
-        return status, rc
+        # A signal that came when Ansible was just ending has been collected too, and is not lost.
+        return ("canceled" if interrupted else status), rc
 
     def _environment(self) -> dict[str, str]:
         path = os.pathsep.join([str(_programs()), os.environ.get("PATH", os.defpath)])
         return {
             "ANSIBLE_CONFIG": str(self._playbooks / "ansible.cfg"),
             "PATH": path,
-            "PYTHONUTF8": "1",
-            "LC_ALL": "C.UTF-8",
+            **utf8(),
         }
 
     def _list_command(self, playbook: str, inventory: Path, arguments: list[str]) -> list[str]:
@@ -191,9 +193,9 @@ class AnsibleRunner:
         ]  # fmt: skip
 
     @contextlib.contextmanager
-    def _listing(self, playbook: str, inventory: Path, variables: Path) -> Iterator["_Listing"]:
-        command = self._list_command(playbook, inventory, _extra([variables]))
-        listing = _Listing(command, os.environ | self._environment())
+    def _listing(self, playbook: str, inventory: Path, private: Path) -> Iterator["_Listing"]:
+        command = self._list_command(playbook, inventory, _extra([private / "vars.yml"]))
+        listing = _Listing(command, os.environ | self._environment() | {MARK: private.name})
         try:
             yield listing
         finally:

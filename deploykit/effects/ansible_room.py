@@ -1,24 +1,22 @@
-"""The room a playbook runs in: a folder of its own, an environment without secrets, and signals that wait."""
+"""The room a playbook runs in: files that only we can read, and an environment without secrets."""
 
 import contextlib
 import json
 import os
-import shutil
-import signal
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import IO
 
 import yaml
+
+from deploykit.effects.files import storage
 
 _SECRET_WORDS = ("TOKEN", "API_KEY", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
 
 
 def json_file(path: Path, content: Mapping[str, object]) -> Path:
     """Write a file that only we can read, and return its path."""
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+    with storage(path), _private(path) as file:
         json.dump(content, file)
     return path
 
@@ -38,9 +36,13 @@ _Dumper.add_representer(_Literal, lambda dumper, text: dumper.represent_scalar("
 
 def variables_file(path: Path, variables: Mapping[str, object]) -> Path:
     """Write extra variables that only we can read; a key such as `{{ x }}` stays what it is and is never evaluated."""
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+    with storage(path), _private(path) as file:
         yaml.dump(_literal(dict(variables)), file, Dumper=_Dumper, allow_unicode=True, width=1_000_000)
     return path
+
+
+def _private(path: Path) -> IO[str]:
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8")
 
 
 def _literal(value: object) -> object:
@@ -49,18 +51,6 @@ def _literal(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _literal(inner) for key, inner in value.items()}
     return [_literal(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-@contextlib.contextmanager
-def private_folder() -> Iterator[Path]:
-    """Make a folder for one run that only we can enter, in memory where there is such a place; then remove it."""
-    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
-    parent = str(memory) if memory.is_dir() and os.access(memory, os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="deploykit-run-", dir=parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -83,22 +73,3 @@ def clean_environment(secrets: Mapping[str, str]) -> Iterator[None]:
 def _looks_secret(name: str) -> bool:
     # uv and pip need theirs to get at a private index.
     return not name.startswith(("UV_", "PIP_")) and any(word in name.upper() for word in _SECRET_WORDS)
-
-
-@contextlib.contextmanager
-def interrupts() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM for a while instead of being broken off by them: the run ends tidily first."""
-    received: list[int] = []
-
-    def collect(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-
-    before: dict[signal.Signals, Any] = {}
-    with contextlib.suppress(ValueError):  # not the main thread: signals are not ours
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, collect)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -21,13 +21,18 @@ def storage(path: Path, doing: str = "written") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = {
-            errno.ENOSPC: "the disk is full: free some space, or set DEPLOYKIT_RUNS_DIR or DEPLOYKIT_DATA_DIR to another disk",
-            errno.EDQUOT: "your disk quota is used up: free some space, or use another folder",
-            errno.EACCES: "check who owns the folder, or set DEPLOYKIT_RUNS_DIR or DEPLOYKIT_DATA_DIR to one of yours",
-            errno.EROFS: "the file system is read-only: set DEPLOYKIT_RUNS_DIR or DEPLOYKIT_DATA_DIR to another one",
-        }.get(error.errno or 0)
-        raise StorageError(f"{path} cannot be {doing}: {error.strerror or error}", hint=hint) from error
+        raise storage_error(path, error, doing) from error
+
+
+def storage_error(path: Path, error: OSError, doing: str = "written") -> StorageError:
+    """Return the error about a path, with its mend where one is known."""
+    hint = {
+        errno.ENOSPC: "the disk is full: free some space, or set DEPLOYKIT_RUNS_DIR or DEPLOYKIT_DATA_DIR to another disk",
+        errno.EDQUOT: "your disk quota is used up: free some space, or use another folder",
+        errno.EACCES: "check who owns the folder, or set DEPLOYKIT_RUNS_DIR or DEPLOYKIT_DATA_DIR to one of yours",
+        errno.EROFS: "the file system is read-only: set DEPLOYKIT_RUNS_DIR or DEPLOYKIT_DATA_DIR to another one",
+    }.get(error.errno or 0)
+    return StorageError(f"{path} cannot be {doing}: {error.strerror or error}", hint=hint)
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:

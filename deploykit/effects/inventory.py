@@ -1,10 +1,12 @@
 """Reads the hosts of an operator's Ansible inventory, by Ansible's own reader."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+from deploykit.effects.locales import utf8
 from deploykit.errors import UsageError
 
 
@@ -16,8 +18,9 @@ def read_hosts(inventory: Path) -> tuple[str, ...]:
         )
     program = Path(sys.executable).parent / "ansible-inventory"
     done = subprocess.run(  # noqa: S603 - our own environment's program, arguments are no shell text
-        [str(program), "-i", str(inventory), "--list"], capture_output=True, text=True, check=False, timeout=60
-    )
+        [str(program), "-i", str(inventory), "--list"], env=os.environ | utf8(), stdin=subprocess.DEVNULL,
+        capture_output=True, encoding="utf-8", check=False, timeout=60,
+    )  # fmt: skip
     if done.returncode != 0:
         raise UsageError(
             f"{inventory} is no inventory Ansible can read", detail="\n".join(done.stderr.splitlines()[-5:])

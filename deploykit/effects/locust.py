@@ -10,15 +10,18 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 import deploykit
+from deploykit.effects.files import storage, storage_error
+from deploykit.effects.signals import interrupts
 from deploykit.errors import Interrupted, LoadTestError, StorageError
-from deploykit.measuring.samples import GeneratorFacts, LoadTestSpec, RequestSample, parse_samples
+from deploykit.measuring.samples import CANNOT_RECORD, GeneratorFacts, LoadTestSpec, RequestSample, parse_samples
 from deploykit.workflows.ports import Progress
 
 _POLL_S = 0.25
@@ -26,6 +29,9 @@ _STOP_S = 20
 """What locust gets to cut off its requests and write its files."""
 _SLACK_S = 420
 """Locust's own hard stop comes first; this one is for a locust that hangs."""
+_LAST_WORDS_LOST = 120
+"""Python's own exit code where its last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_BYTES = 1_000_000
 _OUTPUTS = ("samples.jsonl", "generator.json", "progress.json", "failure.json", "locust.log")
 
 
@@ -40,24 +46,24 @@ class LocustGenerator:
     ) -> tuple[GeneratorFacts, tuple[RequestSample, ...]]:
         """Run the load test in a directory; what was measured stays there, however the run ends.
 
-        Raises LoadTestError if locust can't run or no request was recorded, Interrupted on Ctrl-C.
+        Raises LoadTestError if locust can't run or no request was recorded, StorageError if it can't be recorded,
+        Interrupted on Ctrl-C.
         """
-        try:
-            process = self._start(spec, directory, api_key)
-        except OSError as error:
-            raise StorageError(f"the load test can't be set up in {directory}: {error.strerror or error}") from error
         stages = spec.workload.stages
         limit = sum(stage.duration_s for stage in stages) + len(stages) * spec.drain_s + _SLACK_S
-        try:
-            _follow(process, directory, limit_s=limit, on_progress=on_progress)
-        except KeyboardInterrupt:
-            _stop(process)
+        with interrupts() as interrupted:
+            with storage(directory / "loadtest.json"):
+                process = self._start(spec, directory, api_key)
+            try:
+                _follow(process, directory, limit_s=limit, on_progress=on_progress, interrupted=interrupted)
+            finally:
+                _stop(process)
+        if interrupted:
             count = len(read_samples(directory / "samples.jsonl"))
             raise Interrupted(
-                f"the load test was interrupted; {count} requests are in {directory / 'samples.jsonl'}"
-            ) from None
-        finally:
-            _stop(process)
+                f"the load test was interrupted; {count} requests are in {directory / 'samples.jsonl'}",
+                hint="run the same command again: it measures anew",
+            )
         return _results(process.returncode, directory)
 
     def _start(self, spec: LoadTestSpec, directory: Path, api_key: str | None) -> "subprocess.Popen[bytes]":
@@ -97,6 +103,7 @@ def _environment(file: Path, api_key: str | None) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     environment.pop("DEPLOYKIT_API_KEY", None)
     environment["DEPLOYKIT_LOADTEST"] = str(file.absolute())
+    environment["DEPLOYKIT_LOADTEST_PARENT"] = str(os.getpid())
     if api_key:
         environment["DEPLOYKIT_API_KEY"] = api_key
     # the samples' types are ours; this also finds them in a checkout that is not installed
@@ -107,9 +114,14 @@ def _environment(file: Path, api_key: str | None) -> dict[str, str]:
 
 
 def _follow(
-    process: "subprocess.Popen[bytes]", directory: Path, *, limit_s: float, on_progress: Callable[[Progress], None]
+    process: "subprocess.Popen[bytes]",
+    directory: Path,
+    *,
+    limit_s: float,
+    on_progress: Callable[[Progress], None],
+    interrupted: Sequence[int],
 ) -> None:
-    """Show progress until locust ends."""
+    """Show progress until locust ends or a signal comes."""
     began, seen = time.monotonic(), ""
     while True:
         ended = process.poll() is not None
@@ -118,7 +130,7 @@ def _follow(
             if text != seen:
                 seen = text
                 on_progress(Progress.model_validate_json(text))
-        if ended:
+        if ended or interrupted:
             return
         if time.monotonic() - began > limit_s:
             raise LoadTestError(f"the load test did not end within {limit_s:.0f} s", detail=_tail(directory))
@@ -142,6 +154,8 @@ def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
 
 def _results(code: int, directory: Path) -> tuple[GeneratorFacts, tuple[RequestSample, ...]]:
     failure = directory / "failure.json"
+    if code in {CANNOT_RECORD, _LAST_WORDS_LOST}:
+        raise _cannot_record(directory)
     if failure.is_file():
         what = json.loads(failure.read_text(encoding="utf-8"))["what"]
         raise LoadTestError(f"the load test could not run: {what}", hint=f"locust's log is {directory / 'locust.log'}")
@@ -159,6 +173,22 @@ def _results(code: int, directory: Path) -> tuple[GeneratorFacts, tuple[RequestS
     if not samples:
         raise LoadTestError("the load test made no request", detail=_tail(directory))
     return facts, samples
+
+
+def _cannot_record(directory: Path) -> StorageError:
+    """Return the error of a run that could not be written; the reason is found out by writing once more."""
+    samples = directory / "samples.jsonl"
+    try:
+        with tempfile.TemporaryFile(dir=directory) as probe:
+            probe.write(b"\0" * _PROBE_BYTES)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return storage_error(samples, error)
+    return StorageError(
+        f"{samples} could not be written while the load test ran, and now it can",
+        hint="was the disk full for a while? run the same command again",
+    )
 
 
 def _tail(directory: Path, lines: int = 15) -> str:

@@ -20,6 +20,20 @@ def marked(variable: str, value: str) -> list[int]:
     return found
 
 
+def any_inside(folder: Path) -> bool:
+    """Return whether a process works in a folder or names it in its command line: a hint that something is left there.
+
+    A folder that was deleted under a process counts too; where there is no /proc, nothing is found.
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            here, works_in = str(folder.resolve()), str((process / "cwd").readlink())
+            names_it = os.fsencode(here) in (process / "cmdline").read_bytes()
+            if int(process.name) != os.getpid() and (works_in.startswith(here) or names_it):
+                return True
+    return False
+
+
 def end_marked(variable: str, value: str) -> bool:
     """End every marked process, first asking, then not; return whether all are gone."""
     for number in (signal.SIGTERM, signal.SIGKILL):

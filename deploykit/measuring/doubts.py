@@ -33,6 +33,7 @@ def doubts(
 ) -> tuple[Caveat, ...]:
     """Return every doubt, the gravest first."""
     found = [
+        *_engine(run),
         *_requests(run, stages[priced]),
         *_ledger(run, reconciliation),
         *_generator(run, stages[priced]),
@@ -49,6 +50,11 @@ def verdict_of(caveats: Sequence[Caveat]) -> Literal["VALID", "INVALID", "UNCLEA
     if Weight.INVALID in weights:
         return "INVALID"
     return "UNCLEAR" if Weight.DOUBT in weights else "VALID"
+
+
+def _engine(run: LoadTestRun) -> Iterator[Caveat]:
+    if run.engine_ended:
+        yield _invalid("engine-ended", f"the engine ended during the load test: {run.engine_ended}")
 
 
 def _requests(run: LoadTestRun, priced: StageMeasurement) -> Iterator[Caveat]:

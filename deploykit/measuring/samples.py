@@ -8,6 +8,9 @@ from pydantic import Field
 from deploykit.base import Value
 from deploykit.catalog.workload import Workload
 
+CANNOT_RECORD = 74
+"""The generator's exit code when it cannot write its files: on a full disk there is no other way to say so."""
+
 
 class LoadTestSpec(Value):
     """`loadtest.json`: all the generator needs. The API key is not in it: it comes by DEPLOYKIT_API_KEY."""
@@ -112,6 +115,9 @@ class LoadTestRun(Value):
     generator: GeneratorFacts
     before: EngineCounters | None
     after: EngineCounters | None
+    engine_ended: str | None = Field(
+        None, description="How an engine ended while the load test ran; null if none did, or nobody could look."
+    )
     samples: tuple[RequestSample, ...]
 
 

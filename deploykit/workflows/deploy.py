@@ -1,6 +1,6 @@
 """Bundle and target -> a deployment that answered: the order of effects around `site.yml`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,12 @@ from deploykit.deploying.outcome import deployment_from
 from deploykit.errors import Interrupted
 from deploykit.rendering.bundle import Bundle
 from deploykit.workflows.planning import Planned
-from deploykit.workflows.ports import Playbooks
+from deploykit.workflows.ports import Playbooks, TaskEvent
 from deploykit.workflows.target import Target
 from deploykit.workflows.world import World
+
+START_TASK = "Start the engine"
+"""How the name of the role's task begins that starts an engine."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,29 @@ def playbook_variables(bundle: Bundle, target: Target, places: Places) -> dict[s
     }
 
 
+def teardown_variables(target: Target) -> dict[str, Any]:
+    """Return what `teardown.yml` needs to end what is left of a rehearsal whose record is gone."""
+    return {
+        "deploykit_root": target.root,
+        "deploykit_supervision": target.supervision,
+        "engine_instances": [],
+        "gateway_enabled": False,
+        "monitoring_enabled": False,
+    }
+
+
 def deploy(planned: Planned, bundle: Bundle, target: Target, places: Places, url: str, world: World) -> Deployment:
     """Run `site.yml` and read back what came up.
 
     Raises:
         DeploymentError: a task failed or a host did not answer.
-        Interrupted: Ctrl-C; an engine that this run was still starting on this machine has been stopped.
+        Interrupted: Ctrl-C; an engine that this run was still starting on this machine has been stopped, and one
+            that served before stays.
 
     """
     started = world.clock.now()
     variables = playbook_variables(bundle, target, places)
+    start = _Start(world.reporter.task)
     try:
         result = world.playbooks.run(
             "site.yml",
@@ -56,10 +72,10 @@ def deploy(planned: Planned, bundle: Bundle, target: Target, places: Places, url
             variables=variables,
             secrets=world.secrets,
             log_dir=places.log,
-            on_event=world.reporter.task,
+            on_event=start.take,
         )
     except Interrupted:
-        if target.rehearsal:
+        if target.rehearsal and start.begun:
             world.reporter.note("stopping what was being started")
             _stop_what_was_starting(world.playbooks, places, variables)
         raise
@@ -71,6 +87,20 @@ def deploy(planned: Planned, bundle: Bundle, target: Target, places: Places, url
         started_at=started,
         seconds=(world.clock.now() - started).total_seconds(),
     )
+
+
+class _Start:
+    """Watches whether a run has begun to start an engine; one that it found running was not started by it."""
+
+    def __init__(self, pass_on: Callable[[TaskEvent], None]) -> None:
+        self.begun = False
+        self._pass_on = pass_on
+
+    def take(self, event: TaskEvent) -> None:
+        """Take one event, and pass it on."""
+        if event.role == "engine" and (event.task or "").startswith(START_TASK):
+            self.begun = event.kind != "ok"
+        self._pass_on(event)
 
 
 def _stop_what_was_starting(playbooks: Playbooks, places: Places, variables: Mapping[str, object]) -> None:

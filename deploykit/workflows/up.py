@@ -11,10 +11,11 @@ from deploykit.rendering.bundle import Bundle
 from deploykit.reporting.report import Report
 from deploykit.workflows.bundling import make_bundle
 from deploykit.workflows.deploy import Places, deploy, playbook_variables
-from deploykit.workflows.loadtest import Endpoint, loadtest
+from deploykit.workflows.engine_end import Site
+from deploykit.workflows.loadtest import Endpoint
+from deploykit.workflows.measuring import measure_and_report
 from deploykit.workflows.planning import Planned
 from deploykit.workflows.pricing import check
-from deploykit.workflows.report import make_report, save_run
 from deploykit.workflows.stores import RunFolder
 from deploykit.workflows.target import Target
 from deploykit.workflows.world import World
@@ -70,24 +71,18 @@ def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world
     if same and run.path("report.json").is_file():
         world.records.save(record.model_copy(update={"measured": True}))
         return Arrival(planned=planned, deployment=deployment, run=run.directory, report=None)
-    made = measure_and_report(run, endpoint, planned, catalog, intent, world)
-    world.records.save(record.model_copy(update={"measured": True}))
+    made = measure_and_report(
+        run,
+        endpoint,
+        planned.workload,
+        site=Site(inventory=places.inventory, variables=record.variables),
+        catalog=catalog,
+        cost=intent.cost,
+        world=world,
+    )
+    # What must not be used is not done yet: the next `up` measures again.
+    world.records.save(record.model_copy(update={"measured": made.measurements.verdict != "INVALID"}))
     return Arrival(planned=planned, deployment=deployment, run=run.directory, report=made)
-
-
-def measure_and_report(
-    run: RunFolder, endpoint: Endpoint, planned: Planned, catalog: Catalog, intent: Intent, world: World
-) -> Report:
-    """Put the deployment under load and report what came back."""
-    world.reporter.begin("load test")
-    tested = loadtest(endpoint, planned.workload, run.directory, world)
-    save_run(run, tested)
-    good = sum(sample.outcome == "ok" for sample in tested.samples)
-    world.reporter.done("load test", f"{good} of {len(tested.samples)} requests answered")
-    world.reporter.begin("report")
-    made = make_report(run, tested, catalog, intent.cost, world)
-    world.reporter.done("report", str(run.path("report.html")))
-    return made
 
 
 def _run_folder(world: World, planned: Planned, before: DeploymentRecord | None) -> RunFolder:

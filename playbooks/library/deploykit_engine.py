@@ -11,6 +11,7 @@ options:
   instances: {type: list, elements: dict, required: true}
   wait_s: {type: float, default: 0, description: Wait this long for all to be ready, and fail if one has died.}
   pids: {type: dict, default: {}, description: The processes that were started; another one means that it died.}
+  release: {type: str, description: "The release that must run, by the name of its folder."}
   lines: {type: int, default: 0, description: How many lines of the logs to return.}
   key: {type: str}
 """
@@ -22,7 +23,8 @@ import subprocess
 import xmlrpc.client
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploykit_host import process, request, tail, wait_until
+from ansible.module_utils.deploykit_host import is_ours, listeners, process, request, tail, wait_until
+from ansible.module_utils.deploykit_processes import descendants
 from ansible.module_utils.deploykit_supervisord import Supervisord
 
 UNIT = "deploykit-{0}.service"
@@ -103,17 +105,35 @@ def _entry(params, instance, known):
         "health": None, "release": None, "model": None,
     }  # fmt: skip
     if found is None:
-        return entry
+        return dict(entry, **_orphan(params, instance))
     entry["ended"] = None
     entry["release"] = os.path.basename(found["cwd"]) or None
     if instance["headless"]:
         entry["health"] = "headless"
         return entry
-    status, _ = request(instance["port"], "/health", timeout=3)
-    entry["health"] = "ok" if status == 200 else "HTTP {0}".format(status) if status else "does not answer"
-    if status == 200:
+    entry["health"] = health(instance["port"], {pid, *descendants(pid)})
+    if entry["health"] == "ok":
         entry["model"] = _model(instance["port"], params["key"])
     return entry
+
+
+def _orphan(params, instance):
+    """Return what to say of an engine of ours that serves without anybody who looks after it."""
+    ours = [one for one in listeners(instance["port"]) if is_ours(one, params["root"])]
+    if not ours:
+        return {}
+    return {"state": "orphaned", "pid": ours[0]["pid"], "ended": "nobody looks after it: `up` and `down` end it"}
+
+
+def health(port, family):
+    """Return in a word or a few how an engine is; an answer counts only if nobody else listens on its port."""
+    strangers = [one["pid"] for one in listeners(port) if one["pid"] not in family]
+    if strangers:
+        return "port {0} is held by {1}".format(
+            port, "another process ({0})".format(strangers[0]) if strangers[0] else "a process of another user"
+        )
+    status, _ = request(port, "/health", timeout=3)
+    return "ok" if status == 200 else "HTTP {0}".format(status) if status else "does not answer"
 
 
 def _model(port, key):
@@ -133,9 +153,16 @@ def died(entries, pids):
     ]
 
 
-def is_ready(entry):
-    """Return whether an instance is up: a headless one has no HTTP to ask."""
-    return entry["state"] == "running" and entry["health"] in ("ok", "headless")
+def is_ready(entry, release=None):
+    """Return whether an instance is up, of this release if one is named: a headless one has no HTTP to ask."""
+    right = release is None or entry["release"] == release
+    return right and entry["state"] == "running" and entry["health"] in ("ok", "headless")
+
+
+def _doing(params, entry):
+    """Return what an engine that is not ready does: what its port says, if that is wrong, else its log's last line."""
+    wrong = (entry["health"] or "").startswith("port ")
+    return entry["health"] if wrong else " ".join(log_of(params, entry["name"], 1))[:160]
 
 
 def main():
@@ -148,6 +175,7 @@ def main():
             "instances": {"type": "list", "elements": "dict", "required": True},
             "wait_s": {"type": "float", "default": 0},
             "pids": {"type": "dict", "default": {}},
+            "release": {"type": "str"},
             "lines": {"type": "int", "default": 0},
             "key": {"type": "str", "no_log": True},
         },
@@ -164,7 +192,7 @@ def main():
 
     def settled():
         entries[:] = look(params)
-        return bool(died(entries, params["pids"])) or all(is_ready(entry) for entry in entries)
+        return bool(died(entries, params["pids"])) or all(is_ready(entry, params["release"]) for entry in entries)
 
     wait_until(settled, params["wait_s"], pause=0.3)
     dead = died(entries, params["pids"])
@@ -176,10 +204,9 @@ def main():
             ready=False,
             log=since_start(log_of(params, first["name"], 200))[-40:],
         )
-    waiting = [entry for entry in entries if not is_ready(entry)]
+    waiting = [entry for entry in entries if not is_ready(entry, params["release"])]
     message = "; ".join(
-        "{0} is starting, {1} s: {2}".format(e["name"], e["uptime"], " ".join(log_of(params, e["name"], 1))[:160])
-        for e in waiting
+        "{0} is starting, {1} s: {2}".format(e["name"], e["uptime"], _doing(params, e)) for e in waiting
     )
     log = log_of(params, waiting[0]["name"], 40) if waiting else []
     module.exit_json(changed=False, ready=not waiting, dead=[], msg=message, log=log)

@@ -27,7 +27,7 @@ import subprocess
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploykit_host import is_ours, listener
+from ansible.module_utils.deploykit_host import is_ours, listeners
 
 GB = 1e9
 MACHINES = ("x86_64", "aarch64")
@@ -202,8 +202,9 @@ def look(params):
     ]
     findings += space(needs, lambda path: shutil.disk_usage(path).free, lambda path: os.stat(path).st_dev, mend)
     for number in params["ports"]:
-        found = listener(number)
-        findings.append(port(number, found, found is not None and is_ours(found, root)))
+        found = listeners(number)
+        foreign = [one for one in found if not is_ours(one, root)]
+        findings.append(port(number, (foreign or found or [None])[0], ours=not foreign))
     if params["uv"]:
         there = os.access(params["uv"], os.X_OK)
         mend = "" if there else "install deploykit again: uv comes with it"

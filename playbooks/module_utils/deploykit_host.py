@@ -10,6 +10,7 @@ import os
 import time
 
 LISTEN = "0A"
+DELETED = " (deleted)"
 
 
 def tail(path, lines):
@@ -47,21 +48,30 @@ def listening_address(table, port):
     return "127.0.0.1"
 
 
-def listener(port):
-    """Return who listens on a port: None if nobody does, else {pid, command, cwd, unit}; pid is None if it is hidden."""
+def listeners(port):
+    """Return all who listen on a port, as {pid, command, cwd, unit}; pid is None for one that is hidden from us.
+
+    A socket may be held by several processes, and a port by several sockets (SO_REUSEPORT).
+    """
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         inodes |= listening_inodes(_read(table), port)
     if not inodes:
-        return None
-    wanted = {"socket:[{0}]".format(inode) for inode in inodes}
+        return []
+    wanted = {"socket:[{0}]".format(inode): None for inode in inodes}
+    holders = {}
     for link in glob.iglob("/proc/[0-9]*/fd/*"):
         try:
-            if os.readlink(link) in wanted:
-                return process(int(link.split("/")[2])) or {"pid": None, "command": "", "cwd": "", "unit": ""}
+            held = os.readlink(link)
         except OSError:  # the process ended, or is another user's
             continue
-    return {"pid": None, "command": "", "cwd": "", "unit": ""}
+        if held in wanted:
+            pid = int(link.split("/")[2])
+            found = holders.get(pid) or process(pid)
+            if found:
+                wanted[held] = holders[pid] = found
+    hidden = [{"pid": None, "command": "", "cwd": "", "unit": ""} for holder in wanted.values() if holder is None]
+    return [holders[pid] for pid in sorted(holders)] + hidden
 
 
 def process(pid):
@@ -88,9 +98,21 @@ def process(pid):
 
 
 def is_ours(found, root):
-    """Return whether a listener is of this deployment: in one of our units, or in a folder of our root."""
-    inside = os.path.realpath(root) + os.sep
-    return found["unit"].startswith("deploykit-") or (found["cwd"] + os.sep).startswith(inside)
+    """Return whether a process is of this deployment: in one of our units, or an engine in a folder of our root.
+
+    Somebody's shell or editor in that folder is not: an engine also runs what was installed under the root. Both
+    stay true when the folder is deleted, where /proc adds ` (deleted)` to the paths.
+    """
+    if found["unit"].startswith("deploykit-"):
+        return True
+    real = os.path.realpath(root)
+    inside = found["cwd"] in (real, real + DELETED) or found["cwd"].startswith(real + os.sep)
+    if found["pid"] is None or not inside:
+        return False
+    # A process may overwrite its command line with a title; the libraries it has loaded stay.
+    return os.path.join(root, "engines", "") in found["command"] or os.path.join(real, "engines", "") in _read(
+        "/proc/{0}/maps".format(found["pid"])
+    )
 
 
 def request(port, path, body=None, key=None, timeout=5.0):

@@ -6,10 +6,10 @@ import os
 import signal
 import socket
 import subprocess
-import time
 import xmlrpc.client
 
 from ansible.module_utils.deploykit_host import process, wait_until
+from ansible.module_utils.deploykit_processes import births, descendants, end
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 """The environment engines start with: no secret and no setting of the shell that ran `up` reaches them by accident."""
@@ -49,14 +49,22 @@ class Supervisord:
         self.api = xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(path, 120)).supervisor
 
     def pid(self):
-        """Return its process, or None."""
+        """Return its process, or None. If its pid file is gone, it is found by its command line."""
         try:
             with open(self.pidfile) as file:
-                pid = int(file.read())
+                pids = [int(file.read())]
         except (OSError, ValueError):
-            return None
-        found = process(pid)
-        return pid if found and self.config in found["command"] else None
+            pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        return next((pid for pid in pids if self._is_it(pid)), None)
+
+    def _is_it(self, pid):
+        try:
+            with open("/proc/{0}/cmdline".format(pid), "rb") as file:
+                arguments = [os.fsdecode(part) for part in file.read().split(b"\0")]
+        except OSError:
+            return False
+        named = any(os.path.basename(part) == "supervisord" for part in arguments)
+        return named and ("-c", self.config) in zip(arguments, arguments[1:]) and process(pid) is not None
 
     def answers(self):
         """Return whether it is up and listens to us."""
@@ -112,7 +120,7 @@ class Supervisord:
         pid = self.pid()
         if pid is None:
             return False
-        family = [(each, _born(each)) for each in descendants(pid)]
+        family = births(descendants(pid))
         if self.answers():
             with contextlib.suppress(OSError, xmlrpc.client.Error, http.client.HTTPException):
                 self.api.stopAllProcesses()
@@ -121,31 +129,12 @@ class Supervisord:
             os.kill(pid, signal.SIGTERM)
         if not wait_until(lambda: process(pid) is None, 60):
             os.kill(pid, signal.SIGKILL)
-        for each, born in family:  # what left its process group and outlived it
-            if process(each) and _born(each) == born:
-                with contextlib.suppress(OSError):
-                    os.kill(each, signal.SIGKILL)
-        left = [each for each, born in family if not wait_until(lambda each=each: process(each) is None, 10)]
+        left = end(family)  # what left its process group and outlived it
         if left:
             raise SupervisordError("these processes do not end: {0}".format(", ".join(map(str, left))))
         return True
 
-
-def descendants(pid):
-    """Return the processes that a process started, directly or not."""
-    parents = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError, IndexError), open("/proc/{0}/stat".format(name)) as file:
-                parents.setdefault(int(file.read().rsplit(")", 1)[1].split()[1]), []).append(int(name))
-    found, todo = [], [pid]
-    while todo:
-        children = parents.get(todo.pop(), [])
-        found += children
-        todo += children
-    return found
-
-
-def _born(pid):
-    found = process(pid)
-    return None if found is None else round(time.time() - found["uptime_s"])
+    def family(self):
+        """Return its process and all that it started."""
+        pid = self.pid()
+        return [] if pid is None else [pid, *descendants(pid)]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ import yaml
 from deploykit.deploying.outcome import failure_error
 from deploykit.effects.ansible import AnsibleRunner
 from deploykit.effects.ansible_events import tasks_by_host
-from deploykit.errors import DeploymentError, Interrupted
+from deploykit.errors import DeploymentError, Interrupted, StorageError
 
 SECRET = "planted-7c1f-secret"
 
@@ -142,6 +143,51 @@ def test_ctrl_c_is_waited_for_and_leaves_no_process(play):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+KILLED = """
+import sys
+from pathlib import Path
+from deploykit.effects.ansible import AnsibleRunner
+AnsibleRunner(Path(sys.argv[1])).run(
+    "site.yml", inventory=Path(sys.argv[2]), variables={}, secrets={"KEY": "x"}, log_dir=Path(sys.argv[1]),
+    on_event=lambda event: print(event.kind, flush=True),
+)
+"""
+
+
+def test_ansible_does_not_outlive_a_command_that_is_killed_outright(play, inventory, tmp_path):
+    play(command("true"))  # writes the playbook, without what takes long
+    site = tmp_path / "playbooks/site.yml"
+    site.write_text(site.read_text().replace("- 'true'", "- sleep 87.625"))
+    assert "87.625" in site.read_text()
+    arguments = [sys.executable, "-c", KILLED, str(site.parent), str(inventory)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as up:
+        while up.stdout.readline() != "started\n":
+            assert up.poll() is None
+        deadline = time.monotonic() + 20
+        while not processes(b"87.625"):
+            assert time.monotonic() < deadline
+        up.kill()
+    while processes(b"87.625") or processes(os.fsencode(site)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_signal_at_the_very_end_is_not_lost(play):
+    def press(event):
+        if event.kind == "ok":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    play.on_event = press
+    with pytest.raises(Interrupted):
+        play(command("true", changed_when=False))
+
+
+def test_a_log_that_cannot_be_written_is_one_error(play, tmp_path):
+    (tmp_path / "logs").write_text("a file in the way")
+    with pytest.raises(StorageError, match=r"ansible\.log cannot be written"):
+        play(command("true"))
+
+
 def test_a_run_that_takes_too_long_is_ended(play):
     result = play(command("sleep 87.5"), job_timeout_s=3)
     assert result.status == "timeout"
@@ -185,7 +231,7 @@ def test_secrets_reach_the_task_and_leave_no_trace(play, tmp_path, monkeypatch):
     written = [p for p in [*tmp_path.rglob("*"), *ansible_home.rglob("*")] if p.is_file()]
     assert play.log in written
     assert not [p for p in written if SECRET.encode() in p.read_bytes()]
-    assert not list(Path("/dev/shm").glob("deploykit-run-*/secrets.yml"))  # noqa: S108 - where runs are, not a file of ours
+    assert not list(Path("/dev/shm").glob("deploykit-play-*/secrets.yml"))  # noqa: S108 - where runs are, not a file of ours
 
 
 def test_the_operator_s_ansible_settings_change_nothing(play, monkeypatch):

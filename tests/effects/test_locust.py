@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from deploykit.catalog.workload import ClosedLoop, Fixed, OpenLoop
+from deploykit.effects import locust
 from deploykit.effects.locust import LocustGenerator, read_samples
-from deploykit.errors import Interrupted, LoadTestError
+from deploykit.errors import Interrupted, LoadTestError, StorageError
 from deploykit.measuring.samples import LoadTestSpec, RequestSample
 from deploykit.workflows.ports import Progress
 from tests.loadtests.builders import make_workload
@@ -165,6 +166,61 @@ def test_ctrl_c_keeps_the_samples_and_leaves_no_locust(tmp_path: Path) -> None:
     assert read_samples(tmp_path / "samples.jsonl")
     assert json.loads((tmp_path / "generator.json").read_text())["stopped_by"] == "signal"
     assert not _locusts(tmp_path)
+
+
+def test_ctrl_c_just_as_locust_starts_leaves_no_locust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = subprocess.Popen
+
+    def popen(*arguments: Any, **options: Any) -> Any:
+        process = real(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGINT)  # before anybody has the process in hand
+        time.sleep(0.1)
+        return process
+
+    with paced() as url:
+        monkeypatch.setattr(subprocess, "Popen", popen)
+        with pytest.raises(Interrupted, match="0 requests are in"):
+            generate(spec_for(url, ClosedLoop(users=1, duration_s=60)), tmp_path)
+    assert not _locusts(tmp_path)
+
+
+def test_a_locust_whose_command_was_killed_ends_by_itself(tmp_path: Path) -> None:
+    code = """
+import json, sys
+from pathlib import Path
+from deploykit.effects import locust
+from deploykit.effects.locust import LocustGenerator
+from deploykit.measuring.samples import LoadTestSpec
+spec = LoadTestSpec.model_validate_json(sys.argv[2])
+print(flush=True)
+LocustGenerator(Path(sys.argv[3])).run(spec, directory=Path(sys.argv[1]), api_key=None, on_progress=lambda _: None)
+"""
+    with paced(ttft_s=0.01) as url:
+        spec = spec_for(url, ClosedLoop(users=1, duration_s=60))
+        arguments = [sys.executable, "-c", code, str(tmp_path), spec.as_json(), str(ROOT / "loadtests")]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE) as command:
+            assert command.stdout is not None
+            command.stdout.readline()
+            deadline = time.monotonic() + 30
+            while not _locusts(tmp_path):  # it has just begun, and has not even looked who its parent is
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            command.kill()
+        while _locusts(tmp_path):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_samples_that_cannot_be_written_are_a_matter_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locust, "_OUTPUTS", ())
+    (tmp_path / "samples.jsonl").symlink_to("/dev/full")
+    with (
+        paced(ttft_s=0.01, itl_s=0.001) as url,
+        pytest.raises(StorageError, match=r"samples\.jsonl could not be written"),
+    ):
+        generate(spec_for(url, ClosedLoop(users=2, duration_s=60)), tmp_path)
 
 
 def _when_sampled(folder: Path, act: Any) -> None:

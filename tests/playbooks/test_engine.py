@@ -1,5 +1,7 @@
 import pytest
 
+from deploykit.deploying import last_words
+
 
 @pytest.fixture
 def engine(module):
@@ -26,6 +28,12 @@ def test_ready_is_health_or_no_http_at_all(engine):
     assert not engine.is_ready(entry(health="headless", state="failed"))
 
 
+def test_ready_is_of_the_wanted_release(engine):
+    assert engine.is_ready(entry(release="abc"), "abc")
+    assert not engine.is_ready(entry(release="old"), "abc")
+    assert not engine.is_ready(entry(release="abc (deleted)"), "abc")
+
+
 def test_evidence_is_of_the_last_start_alone(engine):
     lines = ["old", engine.START + "a", "between", engine.START + "b", "new"]
     assert engine.since_start(lines) == ["new"]
@@ -35,3 +43,4 @@ def test_evidence_is_of_the_last_start_alone(engine):
 def test_the_template_says_when_a_start_begins(engine, playbooks):
     template = (playbooks / "roles/engine/templates/supervisord.conf.j2").read_text()
     assert f"echo '{engine.START}" in template
+    assert last_words.START == engine.START

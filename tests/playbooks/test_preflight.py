@@ -1,6 +1,7 @@
 import os
 import socket
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 
@@ -88,22 +89,44 @@ def test_all_that_is_wrong_is_told_at_once(preflight):
     assert "ram: found 1.0 GB" in text
 
 
-def test_a_real_listener_is_found_and_is_ours_by_its_folder(module, tmp_path):
+def test_a_real_listener_is_found(module):
     host = module("deploykit_host")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        found = host.listener(port)
-        assert found["pid"] == os.getpid()
-        assert host.is_ours(found, str(Path.cwd()))
-        assert not host.is_ours(found, str(tmp_path))
-    assert host.listener(port) is None
+        assert [one["pid"] for one in host.listeners(port)] == [os.getpid()]
+    assert host.listeners(port) == []
 
 
-def test_a_folder_whose_name_begins_alike_is_not_ours(module):
+def test_everybody_on_a_shared_port_is_found(module):
     host = module("deploykit_host")
-    assert not host.is_ours({"unit": "", "cwd": "/srv/deploykit-other"}, "/srv/deploykit")
-    assert host.is_ours({"unit": "", "cwd": "/srv/deploykit/releases/a"}, "/srv/deploykit")
-    assert host.is_ours({"unit": "deploykit-engine-0.service", "cwd": "/"}, "/srv/deploykit")
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as server:
+        port = server.getsockname()[1]
+        code = f"import socket, sys; s = socket.create_server(('127.0.0.1', {port}), reuse_port=True); print(flush=True); sys.stdin.read()"
+        with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            other.stdout.readline()
+            assert {one["pid"] for one in host.listeners(port)} == {os.getpid(), other.pid}
+            other.kill()
+
+
+def found(**changes):
+    return {"pid": 1, "unit": "", "cwd": "/", "command": "/srv/deploykit/engines/cpu/bin/python vllm"} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "ours"),
+    [
+        ({"cwd": "/srv/deploykit/releases/a"}, True),
+        ({"cwd": "/srv/deploykit/releases/a (deleted)"}, True),
+        ({"cwd": "/srv/deploykit (deleted)"}, True),
+        ({"cwd": "/srv/deploykit-other"}, False),
+        ({"cwd": "/srv/deploykit/releases/a", "command": "bash"}, False),
+        ({"cwd": "/srv/deploykit/releases/a", "pid": None}, False),
+        ({"cwd": "/somewhere"}, False),
+        ({"unit": "deploykit-engine-0.service"}, True),
+    ],
+)
+def test_ours_is_an_engine_in_a_folder_of_ours_or_a_unit(module, changes, ours):
+    assert module("deploykit_host").is_ours(found(**changes), "/srv/deploykit") is ours
 
 
 def test_the_address_a_port_listens_on(module):

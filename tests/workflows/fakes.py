@@ -6,7 +6,7 @@ from pathlib import Path
 from deploykit.deploying.deployment import HostOutcome, TaskFailure
 from deploykit.errors import Interrupted, LoadTestError
 from deploykit.measuring.samples import EngineCounters, GeneratorFacts, RequestSample
-from deploykit.workflows.ports import PlaybookResult
+from deploykit.workflows.ports import PlaybookResult, TaskEvent
 
 START = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 
@@ -20,16 +20,27 @@ class FakeClock:
         return START + dt.timedelta(seconds=self.ticks)
 
 
+def engine_entry(**changes):
+    """What is told of an engine that has been up all the time."""
+    entry = {"name": "engine-0", "state": "running", "pid": 7, "uptime": 9999, "health": "ok", "ended": None, "log": []}
+    return entry | changes
+
+
 class FakePlaybooks:
     """Ansible that changes things once, or fails, or is interrupted."""
 
-    def __init__(self, *, failure=None, interrupt=False):
-        self.ran, self.failure, self.interrupt = [], failure, interrupt
+    def __init__(self, *, failure=None, interrupt=(), engine=None):
+        self.ran, self.failure, self.interrupt, self.engine = [], failure, interrupt, engine
 
     def run(self, playbook, *, inventory, variables, secrets, log_dir, on_event, check=False):
         self.ran.append((playbook, dict(variables), dict(secrets)))
         if self.interrupt and playbook == "site.yml":
+            for kind, task in self.interrupt:
+                on_event(TaskEvent(kind=kind, role="engine", task=task))
             raise Interrupted("interrupted")
+        if playbook == "logs.yml":
+            instances = {"instances": [self.engine or engine_entry()]}
+            return PlaybookResult(status="successful", hosts=(), facts={"localhost": instances})
         sites = sum(name == "site.yml" for name, _v, _s in self.ran)
         host = HostOutcome(host="localhost", ok=9, changed=4 if sites == 1 else 0, failed=1 if self.failure else 0)
         facts = {
@@ -56,10 +67,10 @@ class FakePlaybooks:
 
 
 class FakeGenerator:
-    """A load generator whose engine answers each request in the same time."""
+    """A load generator whose engine answers each request in the same time, but for those that are `lost`."""
 
-    def __init__(self, *, broken=False):
-        self.broken, self.specs = broken, []
+    def __init__(self, *, broken=False, lost=0):
+        self.broken, self.lost, self.specs = broken, lost, []
 
     def run(self, spec, *, directory, api_key, on_progress):
         self.specs.append((spec, api_key))
@@ -70,6 +81,7 @@ class FakeGenerator:
         samples = tuple(
             _sample(stage * 1000 + n, stage, starts[stage] + 0.1 * n) for stage in range(stages) for n in range(100)
         )
+        samples = samples[: len(samples) - self.lost] + tuple(map(_lost, samples[len(samples) - self.lost :]))
         (Path(directory) / "samples.jsonl").write_text("".join(s.model_dump_json() + "\n" for s in samples))
         facts = GeneratorFacts(
             locust="2.47.0", python="3.11.7", processes=1, started_at=START, stage_starts_s=starts,
@@ -84,6 +96,12 @@ def _sample(request, stage, at):
         done_s=at + 0.201, token_events_s=tuple(0.02 + 0.01 * i for i in range(19)), prompt_tokens=100, cached_tokens=64, output_tokens=19,
         wanted_output_tokens=19, status=200, outcome="ok", finish_reason="length",
     )  # fmt: skip
+
+
+def _lost(sample):
+    nothing = dict.fromkeys(("headers_s", "first_token_s", "last_token_s", "prompt_tokens", "cached_tokens", "output_tokens", "status", "finish_reason"))  # fmt: skip
+    gone = {"token_events_s": (), "outcome": "connection_error", "error": "ConnectionRefusedError"}
+    return sample.model_copy(update=nothing | gone)
 
 
 class FakeMetrics:

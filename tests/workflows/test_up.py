@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deploykit import paths
 from deploykit.effects.records import Records
@@ -14,6 +15,7 @@ from deploykit.effects.run_store import RunStores
 from deploykit.effects.yaml_files import YamlCatalog
 from deploykit.errors import DeploymentError, Interrupted, LoadTestError
 from deploykit.intent import Intent
+from deploykit.workflows.deploy import START_TASK
 from deploykit.workflows.planning import make_plan
 from deploykit.workflows.target import this_machine
 from deploykit.workflows.up import up
@@ -102,11 +104,86 @@ def test_a_failed_task_is_one_error_and_no_load(go, world):
     assert world.generator.specs == []
 
 
-def test_ctrl_c_while_provisioning_stops_what_was_starting(go, world):
-    playbooks = fakes.FakePlaybooks(interrupt=True)
+def died(**changes):
+    log = ["old", "INFO it serves", "ERROR EngineCore died", "deploykit: starting release abc", "INFO loading"]
+    return fakes.FakePlaybooks(
+        engine=fakes.engine_entry(**{"uptime": 1, "health": "does not answer", "log": log} | changes)
+    )
+
+
+def test_an_engine_that_ended_during_the_load_is_an_error_with_its_last_words(go, world):
+    with pytest.raises(LoadTestError, match="the engine ended during the load test: engine-0 on localhost") as caught:
+        go(world=replace(world, playbooks=died(), generator=fakes.FakeGenerator(lost=90)))
+    assert caught.value.detail.splitlines() == ["old", "INFO it serves", "ERROR EngineCore died"]
+    (run,) = (path for path in world.runs.runs_dir.iterdir() if not path.is_symlink())
+    assert str(run) in caught.value.hint
+    assert "`deploykit up`" in caught.value.hint
+    measured = json.loads((run / "measurements.json").read_text())
+    assert measured["verdict"] == "INVALID"
+    assert measured["caveats"][0]["code"] == "engine-ended"
+    assert "INVALID" in (run / "report.md").read_text()
+    assert go().report is not None, "the next `up` measures again"
+
+
+def test_an_engine_that_ended_before_anything_was_answered(go, world):
+    with pytest.raises(LoadTestError, match=r"engine-0 on localhost is failed \(exit status 1\)"):
+        go(
+            world=replace(
+                world, playbooks=died(state="failed", ended="exit status 1"), generator=fakes.FakeGenerator(lost=200)
+            )
+        )
+
+
+def test_an_engine_that_ended_before_the_load_could_begin(go, world):
+    with pytest.raises(LoadTestError, match="the engine ended during the load test"):
+        go(world=replace(world, playbooks=died(), generator=fakes.FakeGenerator(broken=True)))
+
+
+def test_counters_that_went_away_make_us_look(go, world):
+    class Away(fakes.FakeMetrics):
+        def counters(self, base_url):
+            self.dark = self.reads > 0
+            return super().counters(base_url)
+
+    with pytest.raises(LoadTestError, match="ended"):
+        go(world=replace(world, playbooks=died(), metrics=Away()))
+    assert go(world=replace(world, metrics=Away())).report is not None, "it is up: counters out of reach are a doubt"
+
+
+def test_failures_of_an_engine_that_lives_make_the_report_invalid_and_are_measured_again(go, world):
+    arrival = go(world=replace(world, generator=fakes.FakeGenerator(lost=20)))
+    assert arrival.report.measurements.verdict == "INVALID"
+    assert not world.records.find("rehearsal").measured
+    assert go().report.measurements.verdict != "INVALID"
+    assert world.records.find("rehearsal").measured
+
+
+def test_no_answer_at_all_is_no_load_test(go, world):
+    with pytest.raises(LoadTestError, match="none of 200 requests was answered") as caught:
+        go(world=replace(world, generator=fakes.FakeGenerator(lost=200)))
+    assert caught.value.detail == "ConnectionRefusedError"
+
+
+@pytest.mark.parametrize(
+    ("events", "ran"),
+    [
+        ([("task", "Place the release")], ["site.yml"]),
+        ([("started", "Start the engine under x")], ["site.yml", "teardown.yml"]),
+        ([("started", "Start the engine under x"), ("changed", "Start the engine under x")], ["site.yml", "teardown.yml"]),
+        ([("started", "Start the engine under x"), ("ok", "Start the engine under x"), ("task", "Wait")], ["site.yml"]),
+    ],
+)  # fmt: skip
+def test_ctrl_c_while_provisioning_stops_what_was_starting_and_nothing_that_served(go, world, events, ran):
+    playbooks = fakes.FakePlaybooks(interrupt=events)
     with pytest.raises(Interrupted):
         go(world=replace(world, playbooks=playbooks))
-    assert [name for name, _v, _s in playbooks.ran] == ["site.yml", "teardown.yml"]
+    assert [name for name, _v, _s in playbooks.ran] == ran
+
+
+@pytest.mark.parametrize("supervision", ["supervisord", "systemd"])
+def test_the_task_that_starts_an_engine_is_named_as_the_road_expects(supervision):
+    tasks = yaml.safe_load((paths.shipped("playbooks") / f"roles/engine/tasks/{supervision}.yml").read_text())
+    assert sum(task["name"].startswith(START_TASK) for task in tasks) == 1
 
 
 def test_counters_out_of_reach_are_a_doubt_and_no_failure(go, world):
