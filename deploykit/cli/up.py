@@ -76,8 +76,16 @@ def _inventory_hosts(inventory: "options.Inventory") -> tuple[str, ...]:
     if inventory is None:
         return ()
     from deploykit.effects.inventory import read_hosts
+    from deploykit.errors import UsageError
+    from deploykit.intent import MAX_NODES
 
-    return read_hosts(inventory)
+    hosts = read_hosts(inventory)
+    if len(hosts) > MAX_NODES:
+        raise UsageError(
+            f"{inventory} has {len(hosts)} hosts in its group `nodes`; one deployment has up to {MAX_NODES}",
+            hint="split them into several deployments, each with an inventory and a name of its own",
+        )
+    return hosts
 
 
 def _target(planned: "Planned", intent: "Intent", inventory: "options.Inventory", hosts: tuple[str, ...]) -> "Target":
