@@ -81,7 +81,7 @@ class Intent(Value):
         description=f"How many machines a dry run plans for, up to {MAX_NODES}; with hosts it is their number.",
     )
     workload: str | None = Field(None, description="A traffic shape of `deploykit workloads`.")
-    engine: str = Field(description="An engine release in profiles/engines/.")
+    engine: str = Field(description="A vLLM release of `deploykit engines`.")
     checkpoint: str | None = Field(
         None, description="One of the model's checkpoints; the planner chooses if it is not given."
     )

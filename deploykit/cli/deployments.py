@@ -80,9 +80,10 @@ def down(name: options.Deployment = None, *, json: options.Json = False) -> None
 
 
 def _run(context: "Context", record: "DeploymentRecord", playbook: str, **more: object) -> "PlaybookResult":
-    """Run one of the small playbooks; raises DeploymentError naming the first failed task."""
+    """Run one of the small playbooks; raises DeploymentError naming the first failed task, or StorageError without hosts."""
     from deploykit.cli.progress import reporter
     from deploykit.deploying.outcome import failure_error
+    from deploykit.errors import StorageError
 
     with reporter(quiet=True) as shown:
         shown.begin(playbook.removesuffix(".yml"))
@@ -98,6 +99,11 @@ def _run(context: "Context", record: "DeploymentRecord", playbook: str, **more: 
     error = failure_error(outcome)
     if error is not None:
         raise error
+    if not outcome.hosts:  # Ansible is content with an inventory it cannot read; `down` would forget what still runs
+        raise StorageError(
+            f"{record.inventory} names no host, so `{record.name}` was not looked at",
+            hint="`deploykit up` writes it again; an inventory of your own needs the machines in its group `nodes`",
+        )
     return outcome
 
 

@@ -1,4 +1,4 @@
-"""`deploykit models|nodes|workloads|prices`: the catalogue, as lists or one entry whole."""
+"""`deploykit models`, `nodes`, `workloads`, `prices` and `engines`: the catalogue, as lists or one entry whole."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -135,6 +135,24 @@ def prices(name: Name = None, *, json: options.Json = False) -> None:
         )
     numbers = ("input", "cached", "output")
     table(("name", "model", *numbers, "also", "status", "as of"), rows, right=numbers, title="USD per million tokens")
+
+
+def engines(name: Name = None, *, json: options.Json = False) -> None:
+    """List the vLLM releases, or show one."""
+    context = _context()
+    if name is not None:
+        _show("engine", context.catalog.engine(name), as_json=json)
+        return
+    releases = [context.catalog.engine(n) for n in context.catalog.names("engines")]
+    if json:
+        envelope("engines", [r.model_dump(mode="json") for r in releases])
+        return
+    rows = [
+        (r.name, r.version, len(context.catalog.flags(r).flags), len(r.removed_flags), len(r.known_issues), r.as_of)
+        for r in releases
+    ]
+    numbers = ("flags", "removed flags", "known issues")
+    table(("name", "vLLM", *numbers, "as of"), rows, right=numbers)
 
 
 def _context() -> "Context":

@@ -118,9 +118,10 @@ def _go(context: "Context", planned: "Planned", intent: "Intent", target: "Targe
 
 
 def _summary(arrival: "Arrival") -> dict[str, Any]:
+    from deploykit.effects.files import read_value
     from deploykit.reporting.report import Report
 
-    report = arrival.report or Report.model_validate_json((arrival.run / "report.json").read_text(encoding="utf-8"))
+    report = arrival.report or read_value(arrival.run / "report.json", Report)
     return {
         "run": str(arrival.run),
         "changed": arrival.deployment.changed,

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-KINDS = ("models", "nodes", "workloads", "prices")
+KINDS = ("models", "nodes", "workloads", "prices", "engines")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -38,6 +38,7 @@ def test_showing_one_says_unknown_for_null(run):
         (("nodes", "h100"), "h100-sxm-8x"),
         (("workloads", "chatt"), "chat"),
         (("prices", "openai-gpt5.4"), "openai-gpt-5.4"),
+        (("engines", "vllm-0.3"), "vllm-0.32"),
         (("plan", "nemotron-3-suber"), "nemotron-3-super"),
         (("plan", "qwen3-235b", "--node", "h20-sxm-8x"), "h200-sxm-8x"),
     ],
