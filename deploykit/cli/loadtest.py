@@ -23,6 +23,7 @@ def loadtest(
     from deploykit.rendering.bundle import Manifest
     from deploykit.workflows.loadtest import Endpoint
     from deploykit.workflows.loadtest import loadtest as run_loadtest
+    from deploykit.workflows.planning import refuse_for_real
     from deploykit.workflows.pricing import check
     from deploykit.workflows.report import make_report, save_run
 
@@ -33,6 +34,7 @@ def loadtest(
     cost = context.cost(rate, offer)
     check(context.catalog, context.catalog.node(plan.node), plan.model, cost, dt.datetime.now(dt.UTC))
     traffic = context.catalog.workload(workload or plan.workload)
+    refuse_for_real(traffic, rehearsal=plan.stand_in is not None)
     with locked(context.records.folder(record.name), "deploykit loadtest"), reporter() as shown:
         world = context.world(shown)
         run = context.runs.create(model=plan.model, node=plan.node, now=world.clock.now())

@@ -135,6 +135,13 @@ def test_a_right_setting_reaches_the_file_and_says_who_wanted_it(run):
     assert "--set" in text
 
 
+def test_a_rehearsals_traffic_is_not_planned_for_a_real_node(run):
+    ran = run("plan", "qwen3-235b", "--node", "h200-sxm-8x", "--workload", "rehearsal")
+    assert ran.code == 4
+    assert "made for rehearsals" in ran.err
+    assert run("plan", "qwen3-235b", "--workload", "rehearsal").code == 0
+
+
 def test_what_does_not_fit_says_by_how_much_and_what_would_do(run):
     ran = run("plan", "deepseek-v4-pro", "--node", "h100-sxm-8x")
     assert ran.code == 4
