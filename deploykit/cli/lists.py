@@ -1,11 +1,13 @@
 """`deploykit models`, `nodes`, `workloads`, `prices` and `engines`: the catalogue, as lists or one entry whole."""
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploykit.cli import options
 from deploykit.cli.console import envelope, result, table
+from deploykit.units import gib
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -172,7 +174,13 @@ def _show(kind: str, value: "BaseModel", *, as_json: bool) -> None:
         return
     import yaml
 
-    result(yaml.safe_dump(_blank(data), sort_keys=False, allow_unicode=True, width=120).rstrip())
+    text = yaml.safe_dump(_blank(data), sort_keys=False, allow_unicode=True, width=120).rstrip()
+    result(re.sub(r"^ *\w+_bytes: ([0-9]+)$", _with_gib, text, flags=re.MULTILINE))
+
+
+def _with_gib(line: re.Match[str]) -> str:
+    """Say bytes in GiB beside them, which is what people compare."""
+    return f"{line[0]}  # {gib(int(line[1])):,.1f} GiB"
 
 
 def _blank(value: Any) -> Any:  # noqa: ANN401 - JSON data of any shape

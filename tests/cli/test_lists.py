@@ -31,6 +31,12 @@ def test_showing_one_says_unknown_for_null(run):
     assert "null" not in ran.out
 
 
+def test_bytes_are_said_in_gib_too(run):
+    line = next(line for line in run("nodes", "h200-sxm-8x").out.splitlines() if "reported_bytes" in line)
+    value, gib = line.split("reported_bytes: ")[1].split("  # ")
+    assert gib == f"{int(value) / 2**30:.1f} GiB"
+
+
 @pytest.mark.parametrize(
     ("args", "meant"),
     [
