@@ -49,7 +49,7 @@ class Environment(BaseSettings):
     workload: str | None = None
     engine: str | None = None
     checkpoint: str | None = None
-    port: int | None = None
+    port: int | None = Field(None, description="The first engine's port, on real nodes as in a rehearsal.")
     slo: dict[str, float] | None = Field(None, description="DEPLOYKIT_SLO__TTFT_S=2 and so on.")
     settings: dict[str, Any] | None = Field(None, description="JSON, or DEPLOYKIT_SETTINGS__MAX_NUM_SEQS=64.")
     cost: dict[str, Any] | None = Field(None, description="DEPLOYKIT_COST__USD_PER_NODE_HOUR=16 and so on.")
