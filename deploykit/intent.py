@@ -2,9 +2,13 @@
 
 from decimal import Decimal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from deploykit.base import Value
+from deploykit.setting_value import SettingValue
+
+MAX_NODES = 64
+"""Machines of one deployment: what a plan is tried for, far beyond what one engine or one gateway serves well."""
 
 
 class HostIntent(Value):
@@ -22,9 +26,15 @@ class HostIntent(Value):
 class SloIntent(Value):
     """Changes to the workload's service level objective; what is not given stays as the workload has it."""
 
-    ttft_s: float | None = Field(None, gt=0, description="Seconds from the intended send to the first token.")
-    tpot_s: float | None = Field(None, gt=0, description="Mean seconds per output token after the first.")
-    e2e_s: float | None = Field(None, gt=0, description="Seconds from the intended send to the last token.")
+    ttft_s: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Seconds from the intended send to the first token."
+    )
+    tpot_s: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Mean seconds per output token after the first."
+    )
+    e2e_s: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Seconds from the intended send to the last token."
+    )
     share: float | None = Field(None, gt=0, le=1, description="Share of requests that must meet all limits.")
 
 
@@ -60,13 +70,18 @@ class Intent(Value):
     model: str = Field(description="A model of `deploykit models`.")
     node: str = Field(description="A machine of `deploykit nodes`; `local` is a rehearsal on this machine.")
     hosts: tuple[HostIntent, ...] = Field(
-        (), description="The machines, all of the kind `node`. Empty for a rehearsal or a dry run."
+        (),
+        max_length=MAX_NODES,
+        description=f"The machines, all of the kind `node`, up to {MAX_NODES}. Empty for a rehearsal or a dry run.",
     )
     nodes: int | None = Field(
-        None, ge=1, description="How many machines a dry run plans for; with hosts it is their number."
+        None,
+        ge=1,
+        le=MAX_NODES,
+        description=f"How many machines a dry run plans for, up to {MAX_NODES}; with hosts it is their number.",
     )
     workload: str | None = Field(None, description="A traffic shape of `deploykit workloads`.")
-    engine: str = Field(description="An engine release in profiles/engines/.")
+    engine: str = Field(description="A vLLM release of `deploykit engines`.")
     checkpoint: str | None = Field(
         None, description="One of the model's checkpoints; the planner chooses if it is not given."
     )
@@ -74,7 +89,7 @@ class Intent(Value):
         "off", description="Speculative decoding: `off`, `auto`, or a method of the model (`deploykit models show`)."
     )
     slo: SloIntent = SloIntent()
-    settings: dict[str, JsonValue] = Field(
+    settings: dict[str, SettingValue] = Field(
         default_factory=dict, description="vLLM settings that replace the planner's."
     )
     port: int = Field(8001, gt=0, lt=65536, description="First engine port; replicas on one node take the next ones.")

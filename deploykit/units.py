@@ -1,4 +1,4 @@
-"""Units: bytes to GiB and GB, money per million tokens, and how each is printed."""
+"""Units: bytes to GiB and GB, hours to months, and how money is printed."""
 
 from decimal import Decimal
 
@@ -17,11 +17,6 @@ MILLION = 1_000_000
 def gib(num_bytes: float) -> float:
     """Return bytes as GiB."""
     return num_bytes / GIB
-
-
-def usd_per_million(usd: Decimal, tokens: int) -> Decimal | None:
-    """Return dollars per million tokens, or None where no token was counted."""
-    return usd * MILLION / tokens if tokens else None
 
 
 def show_usd(amount: Decimal | None, *, digits: int = 2) -> str:

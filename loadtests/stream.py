@@ -166,8 +166,8 @@ def _usage(data: object) -> Usage | None:
     """Read a usage block; one without both counts is as good as none."""
     if not isinstance(data, dict):
         return None
-    prompt, output = data.get("prompt_tokens"), data.get("completion_tokens")
-    if not isinstance(prompt, int) or not isinstance(output, int):
+    prompt, output = _count(data.get("prompt_tokens")), _count(data.get("completion_tokens"))
+    if prompt is None or output is None:
         return None
     return Usage(
         prompt, output, _detail(data, "prompt", "cached_tokens"), _detail(data, "completion", "reasoning_tokens")
@@ -176,5 +176,8 @@ def _usage(data: object) -> Usage | None:
 
 def _detail(usage: dict[str, Any], kind: str, name: str) -> int | None:
     details = usage.get(f"{kind}_tokens_details")
-    value = details.get(name) if isinstance(details, dict) else None
-    return value if isinstance(value, int) else None
+    return _count(details.get(name)) if isinstance(details, dict) else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None

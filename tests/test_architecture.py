@@ -119,3 +119,26 @@ def test_only_the_console_prints():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id != "print", f"{path}:{node.lineno}"
+
+
+def test_what_nobody_uses_is_not_there():
+    """Public functions and classes that only tests call are dead code with a test."""
+    defined: dict[str, Path] = {}
+    used: dict[str, int] = {}
+    sources = [
+        *MODULES,
+        *(p for folder in ("loadtests", "scripts", "playbooks") for p in (ROOT / folder).rglob("*.py")),
+    ]
+    for path in sources:
+        tree = ast.parse(path.read_text())
+        if path in MODULES:
+            defined |= {
+                n.name: path for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name[0] != "_"
+            }
+        for node in ast.walk(tree):
+            name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                name = node.value  # an annotation in quotes
+            used[name] = used.get(name, 0) + 1
+    assert len(defined) > 200
+    assert not {name: str(path) for name, path in defined.items() if name not in used}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploykit.units import show_usd, usd_per_million
+from deploykit.units import show_usd
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,3 @@ def test_money_is_shown_with_two_significant_digits_and_at_least_cents(amount, s
 def test_what_is_shown_is_within_five_percent(amount):
     shown = Decimal(show_usd(amount).replace("$", "").replace(",", ""))
     assert abs(shown - amount) <= amount * Decimal("0.05")
-
-
-def test_dollars_per_million():
-    assert usd_per_million(Decimal(16), 8_000_000) == Decimal(2)
-    assert usd_per_million(Decimal(16), 0) is None

@@ -39,10 +39,14 @@ def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> tuple[str, ..
     return tuple(dict.fromkeys([*begun, *close]))[:limit]
 
 
+LISTED = frozenset({"models", "nodes", "workloads", "prices", "engines"})
+"""The kinds that have a command of their own name, which lists them."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> CatalogError:
-    """Return the error for a name that is not in the catalogue."""
-    close = nearest(name, known)
+    """Return the error for a name that is not in the catalogue, or not in one of its entries."""
+    every = sorted(known)
+    close = nearest(name, every)
     meant = f"did you mean {' or '.join(f'`{c}`' for c in close)}? " if close else ""
-    return CatalogError(
-        f"there is no {kind.removesuffix('s')} `{name}`", hint=f"{meant}`deploykit {kind}` lists all of them"
-    )
+    rest = f"`deploykit {kind}` lists all of them" if kind in LISTED else f"known: {', '.join(every) or 'none'}"
+    return CatalogError(f"there is no {kind.removesuffix('s')} `{name}`", hint=f"{meant}{rest}")

@@ -67,18 +67,19 @@ def _explain(text: YamlText, model_type: type[BaseModel], errors: list[ErrorDeta
     spotted = [(_Spot.of(text.node, e["loc"], missing=e["type"] == "missing"), e) for e in errors]
     told = sorted(spotted, key=lambda pair: (pair[1]["type"] != "extra_forbidden", pair[0].line))
     (spot, first), *others = told
-    detail = [f"line {s.line}: {_say(s.key, e)}" for s, e in others[:5]]
+    detail = [f"line {s.line}: {say(s.key, e)}" for s, e in others[:5]]
     if len(others) > 5:
         detail.append(f"and {len(others) - 5} more")
     return CatalogError(
-        _say(spot.key, first),
+        say(spot.key, first),
         where=Place(text.file, spot.line, spot.key or None),
         hint=_hint(first, model_type),
         detail="\n".join(detail) or None,
     )
 
 
-def _say(key: str, error: ErrorDetails) -> str:
+def say(key: str, error: ErrorDetails) -> str:
+    """Return one mistake as a sentence, with the value that was found."""
     context: dict[str, Any] = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":

@@ -119,7 +119,9 @@ class Workload(Facts):
     )
     temperature: float = Field(ge=0)
     seed: int = 0
-    rehearsal_only: bool = False
+    rehearsal_only: bool = Field(
+        False, description="Made for a tiny stand-in: on a real node it would measure nothing."
+    )
 
 
 def mean_tokens(length: Length) -> float:

@@ -1,13 +1,11 @@
 """Builds what a command needs: catalogue, intent, world. Each part only when it is asked for, to start quickly."""
 
-import json
 import platform
+import re
 import sys
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from deploykit import __version__, paths
 from deploykit.errors import UsageError
@@ -80,8 +78,9 @@ class Context:
         if chosen is not None:
             layers.append(Layer(name=str(chosen), values=self._checked_file(chosen)))
         from_environment = {name: getattr(self.environment, name) for name in OVERRIDES}
-        layers.append(Layer(name="environment", values={k: v for k, v in from_environment.items() if v is not None}))
-        layers.append(Layer(name="command line", values={k: v for k, v in command_line.items() if v is not None}))
+        for name, values in (("environment", from_environment), ("command line", command_line)):
+            given = {key: value for key, value in values.items() if value is not None}
+            layers.append(Layer(name=name, values=given, typed=True))
         return resolve(tuple(layers))
 
     def cost(self, rates: list[str] | None, offers: list[str] | None) -> "CostIntent":
@@ -137,20 +136,22 @@ class Context:
 
 
 def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
-    """Parse `--set key=value`; values are YAML, so 64, true, text and {a: 1} mean what they look like."""
+    """Parse `--set key=value`; a value is JSON if it is JSON, else text. UsageError for what is neither."""
+    from deploykit.setting_value import from_text
+
     found: dict[str, Any] = {}
     for pair in pairs or ():
         key, equals, text = pair.partition("=")
-        if not equals or not key.strip():
-            raise UsageError(f"`--set {pair}` is not key=value", hint="such as --set max-num-seqs=64")
+        name = key.strip().removeprefix("--").replace("_", "-")
+        if not equals or not _KEY.fullmatch(name):
+            raise UsageError(f"`--set {_clipped(pair)}` is not key=value", hint="such as --set max-num-seqs=64")
         try:
-            value = yaml.safe_load(text)
-            json.dumps(value)
-        except (yaml.YAMLError, TypeError, ValueError):
+            found[name] = from_text(text)
+        except ValueError as error:
             raise UsageError(
-                f"the value in `--set {pair}` cannot be read", hint="quote it, such as --set 'key=\"text\"'"
+                f"the value in `--set {_clipped(pair)}` cannot be taken: {error}",
+                hint='a value is JSON (64, true, null, {"a": 1}, "text") or plain text (auto)',
             ) from None
-        found[key.strip().replace("_", "-")] = value
     return found
 
 
@@ -176,3 +177,10 @@ def parse_slo(text: str | None) -> dict[str, float] | None:
             )
         found[name] = number
     return found
+
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -109,9 +109,10 @@ def _run(context: "Context", record: "DeploymentRecord", playbook: str, **more: 
 def _play(
     context: "Context", name: str, inventory: Path, variables: dict[str, object], playbook: str
 ) -> "PlaybookResult":
-    """Run one of the small playbooks; raises DeploymentError naming the first failed task."""
+    """Run one of the small playbooks; raises DeploymentError naming the first failed task, or StorageError without hosts."""
     from deploykit.cli.progress import reporter
     from deploykit.deploying.outcome import failure_error
+    from deploykit.errors import StorageError
 
     with reporter(quiet=True) as shown:
         shown.begin(playbook.removesuffix(".yml"))
@@ -127,6 +128,11 @@ def _play(
     error = failure_error(outcome)
     if error is not None:
         raise error
+    if not outcome.hosts:  # Ansible is content with an inventory it cannot read; `down` would forget what still runs
+        raise StorageError(
+            f"{inventory} names no host, so `{name}` was not looked at",
+            hint="`deploykit up` writes it again; an inventory of your own needs the machines in its group `nodes`",
+        )
     return outcome
 
 

@@ -1,11 +1,13 @@
-"""`deploykit models|nodes|workloads|prices`: the catalogue, as lists or one entry whole."""
+"""`deploykit models`, `nodes`, `workloads`, `prices` and `engines`: the catalogue, as lists or one entry whole."""
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploykit.cli import options
 from deploykit.cli.console import envelope, result, table
+from deploykit.units import gib
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -137,6 +139,24 @@ def prices(name: Name = None, *, json: options.Json = False) -> None:
     table(("name", "model", *numbers, "also", "status", "as of"), rows, right=numbers, title="USD per million tokens")
 
 
+def engines(name: Name = None, *, json: options.Json = False) -> None:
+    """List the vLLM releases, or show one."""
+    context = _context()
+    if name is not None:
+        _show("engine", context.catalog.engine(name), as_json=json)
+        return
+    releases = [context.catalog.engine(n) for n in context.catalog.names("engines")]
+    if json:
+        envelope("engines", [r.model_dump(mode="json") for r in releases])
+        return
+    rows = [
+        (r.name, r.version, len(context.catalog.flags(r).flags), len(r.removed_flags), len(r.known_issues), r.as_of)
+        for r in releases
+    ]
+    numbers = ("flags", "removed flags", "known issues")
+    table(("name", "vLLM", *numbers, "as of"), rows, right=numbers)
+
+
 def _context() -> "Context":
     from deploykit.cli.context import Context
 
@@ -154,7 +174,13 @@ def _show(kind: str, value: "BaseModel", *, as_json: bool) -> None:
         return
     import yaml
 
-    result(yaml.safe_dump(_blank(data), sort_keys=False, allow_unicode=True, width=120).rstrip())
+    text = yaml.safe_dump(_blank(data), sort_keys=False, allow_unicode=True, width=120).rstrip()
+    result(re.sub(r"^ *\w+_bytes: ([0-9]+)$", _with_gib, text, flags=re.MULTILINE))
+
+
+def _with_gib(line: re.Match[str]) -> str:
+    """Say bytes in GiB beside them, which is what people compare."""
+    return f"{line[0]}  # {gib(int(line[1])):,.1f} GiB"
 
 
 def _blank(value: Any) -> Any:  # noqa: ANN401 - JSON data of any shape

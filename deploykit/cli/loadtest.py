@@ -28,6 +28,7 @@ def loadtest(
     from deploykit.workflows.engine_end import Site
     from deploykit.workflows.loadtest import Endpoint
     from deploykit.workflows.measuring import measure_and_report
+    from deploykit.workflows.planning import refuse_for_real
     from deploykit.workflows.pricing import check
 
     context = Context()
@@ -41,6 +42,7 @@ def loadtest(
         cost = context.cost(rate, offer)
         check(context.catalog, context.catalog.node(plan.node), plan.model, cost, dt.datetime.now(dt.UTC))
         traffic = context.catalog.workload(workload or plan.workload)
+        refuse_for_real(traffic, rehearsal=plan.stand_in is not None)
         world = context.world(shown)
         run = context.runs.create(model=plan.model, node=plan.node, now=world.clock.now())
         run.write("plan.json", plan)

@@ -40,6 +40,7 @@ COMMANDS = (
     ("nodes", lists.nodes, "List the machines, or show one."),
     ("workloads", lists.workloads, "List the traffic shapes, or show one."),
     ("prices", lists.prices, "List the API offers, or show one."),
+    ("engines", lists.engines, "List the vLLM releases, or show one."),
 )
 for _name, _function, _short in COMMANDS:
     app.command(_name, short_help=_short)(_function)

@@ -12,7 +12,7 @@ Model = Annotated[
     ),
 ]
 NodeName = Annotated[str | None, typer.Option("--node", help="A machine of `deploykit nodes`.", show_default=False)]
-Nodes = Annotated[int | None, typer.Option("--nodes", help="How many of them.", min=1, show_default=False)]
+Nodes = Annotated[int | None, typer.Option("--nodes", help="How many of them, 1 to 64.", show_default=False)]
 WorkloadName = Annotated[
     str | None, typer.Option("--workload", "-w", help="A traffic shape of `deploykit workloads`.", show_default=False)
 ]
@@ -37,7 +37,13 @@ Speculate = Annotated[
     ),
 ]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="A vLLM setting, as key=value; may be repeated.", show_default=False)
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help='A vLLM setting; may be repeated. VALUE is JSON where it is JSON (64, true, null, "64", {"a": 1}), else text as it stands; null takes the setting back.',
+        show_default=False,
+    ),
 ]
 File = Annotated[Path | None, typer.Option("--file", "-f", help="The intent file.", show_default="./deploykit.yaml")]
 Inventory = Annotated[

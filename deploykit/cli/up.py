@@ -83,8 +83,16 @@ def _inventory_hosts(inventory: "options.Inventory") -> tuple[str, ...]:
     if inventory is None:
         return ()
     from deploykit.effects.inventory import read_hosts
+    from deploykit.errors import UsageError
+    from deploykit.intent import MAX_NODES
 
-    return read_hosts(inventory)
+    hosts = read_hosts(inventory)
+    if len(hosts) > MAX_NODES:
+        raise UsageError(
+            f"{inventory} has {len(hosts)} hosts in its group `nodes`; one deployment has up to {MAX_NODES}",
+            hint="split them into several deployments, each with an inventory and a name of its own",
+        )
+    return hosts
 
 
 def _target(planned: "Planned", intent: "Intent", inventory: "options.Inventory", hosts: tuple[str, ...]) -> "Target":
@@ -117,9 +125,10 @@ def _go(context: "Context", planned: "Planned", intent: "Intent", target: "Targe
 
 
 def _summary(arrival: "Arrival") -> dict[str, Any]:
+    from deploykit.effects.files import read_value
     from deploykit.reporting.report import Report
 
-    report = arrival.report or Report.model_validate_json((arrival.run / "report.json").read_text(encoding="utf-8"))
+    report = arrival.report or read_value(arrival.run / "report.json", Report)
     return {
         "run": str(arrival.run),
         "changed": arrival.deployment.changed,

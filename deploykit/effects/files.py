@@ -52,16 +52,17 @@ def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
             raise
 
 
-def read_value(path: Path, kind: type[T]) -> T:
-    """Read a value that deploykit wrote; StorageError if it is missing, damaged or of another version."""
+def read_value(path: Path, kind: type[T], *, hint: str | None = None) -> T:
+    """Read a value that deploykit wrote; StorageError with a hint if it is missing, damaged or of another version."""
     with storage(path, "read"):
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     try:
-        return kind.model_validate_json(text)
+        return kind.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise StorageError(
             f"{path.name} is damaged or was written by another version of deploykit: {first['msg']}",
             where=Place(str(path), key=key or None),
+            hint=hint,
         ) from None

@@ -1,19 +1,15 @@
-"""An engine's /metrics -> its counters; and a run's own figures -> a text file that Prometheus' node exporter reads."""
+"""An engine's /metrics -> its counters."""
 
 import datetime as dt
 import http.client
 import math
-import os
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploykit.catalog.engine import MetricNames
-from deploykit.errors import LoadTestError, StorageError
+from deploykit.errors import LoadTestError
 from deploykit.measuring.samples import EngineCounters
 
 _TIMEOUT_S = 10
@@ -51,26 +47,6 @@ def read_counters(text: str, address: str) -> dict[str, int]:
     except ValueError as error:
         raise LoadTestError(f"{address} does not speak Prometheus' text format: {error}") from error
     return {name: round(value) for name, value in sums.items() if math.isfinite(value)}
-
-
-def write_textfile(
-    file: Path, figures: Mapping[str, float | None], *, labels: Mapping[str, str], help_texts: Mapping[str, str]
-) -> None:
-    """Replace a file for the node exporter's textfile collector with gauges, all under the same labels.
-
-    Names come without prefix: `usd_per_million_tokens` becomes `deploykit_usd_per_million_tokens`. A figure that is
-    not known is left out, never written as zero.
-    """
-    registry = CollectorRegistry()
-    for name, value in figures.items():
-        if value is not None:
-            gauge = Gauge(f"deploykit_{name}", help_texts.get(name, name), list(labels), registry=registry)
-            gauge.labels(**labels).set(value)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_to_textfile(os.fspath(file), registry)
-    except OSError as error:
-        raise StorageError(f"{file} can't be written: {error.strerror or error}") from error
 
 
 def _get(address: str) -> str:

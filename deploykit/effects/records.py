@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from deploykit.deploying.record import DeploymentRecord
-from deploykit.effects.files import read_value, write_text
+from deploykit.effects.files import read_value, storage, write_text
 from deploykit.errors import CatalogError
 
 
@@ -23,12 +23,19 @@ class Records:
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all known deployments."""
-        return tuple(sorted(d.parent.name for d in self._root.glob("*/record.json")))
+        with storage(self._root, "read"):
+            if not self._root.is_dir():
+                return ()
+            found = [folder.name for folder in self._root.iterdir() if (folder / "record.json").exists()]
+        return tuple(sorted(found))
 
     def find(self, name: str) -> DeploymentRecord | None:
         """Return a record, or None."""
         file = self.folder(name) / "record.json"
-        return read_value(file, DeploymentRecord) if file.is_file() else None
+        with storage(file, "read"):
+            if not file.exists():
+                return None
+        return read_value(file, DeploymentRecord, hint="remove it: the next `deploykit up` writes it again")
 
     def get(self, name: str | None) -> DeploymentRecord:
         """Return a record by name, or the only one there is; CatalogError otherwise."""
@@ -55,4 +62,6 @@ class Records:
 
     def forget(self, name: str) -> None:
         """Remove a record (its folder stays: the lock is in it)."""
-        (self.folder(name) / "record.json").unlink(missing_ok=True)
+        file = self.folder(name) / "record.json"
+        with storage(file, "removed"):
+            file.unlink(missing_ok=True)

@@ -7,11 +7,13 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from deploykit.effects.files import read_value, storage, write_text
-from deploykit.errors import CatalogError, StorageError
+from deploykit.errors import CatalogError, Place, StorageError
 from deploykit.measuring.samples import RequestSample, parse_samples
 from deploykit.rendering.bundle import Bundle
 
 T = TypeVar("T", bound=BaseModel)
+
+_AGAIN = "a run is a whole: restore the file from a copy, or measure again with `deploykit up --again`"
 
 
 class RunStore:
@@ -39,13 +41,14 @@ class RunStore:
     @classmethod
     def open(cls, runs_dir: Path, name: str) -> "RunStore":
         """Open a run by its folder's name or path, or `latest`; CatalogError if there is none."""
+        what = f"there is no run `{name}` in {runs_dir}"
         for candidate in (Path(name), runs_dir / name):
-            if candidate.is_dir() and (candidate / "plan.json").is_file():
-                return cls(candidate.resolve())
-        raise CatalogError(
-            f"there is no run `{name}` in {runs_dir}",
-            hint="`deploykit up` makes one; `deploykit report --list` shows them",
-        )
+            with storage(candidate, "read"):
+                if candidate.is_dir() and (candidate / "plan.json").is_file():
+                    return cls(candidate.resolve())
+                if candidate.is_dir() and name not in {"", "."}:
+                    what = f"`{candidate}` is no run's folder: there is no file `plan.json` in it"
+        raise CatalogError(what, hint="`deploykit up` makes one; `deploykit report --list` shows them")
 
     def path(self, name: str) -> Path:
         """Return the path of a file in the run folder."""
@@ -61,7 +64,7 @@ class RunStore:
 
     def read(self, name: str, kind: type[T]) -> T:
         """Read a value back."""
-        return read_value(self.path(name), kind)
+        return read_value(self.path(name), kind, hint=_AGAIN)
 
     def write_bundle(self, bundle: Bundle) -> Path:
         """Write the bundle's files and manifest under `bundle/`, and return that folder."""
@@ -72,12 +75,16 @@ class RunStore:
 
     def read_samples(self) -> tuple[RequestSample, ...]:
         """Read `samples.jsonl`; a last line cut short by a crash is left out."""
-        with storage(self.path("samples.jsonl"), "read"):
-            text = self.path("samples.jsonl").read_text(encoding="utf-8")
+        file = self.path("samples.jsonl")
+        with storage(file, "read"):
+            content = file.read_bytes()
         try:
-            return parse_samples(text)
+            return parse_samples(content.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            what, line = "there are bytes in it that are not UTF-8", content.count(b"\n", 0, error.start) + 1
         except ValidationError as error:
-            raise StorageError(f"{self.path('samples.jsonl')} is damaged: {error.errors()[0]['msg']}") from None
+            what, line = error.errors()[0]["msg"], None
+        raise StorageError(f"{file.name} is damaged: {what}", where=Place(str(file), line), hint=_AGAIN)
 
 
 class RunStores:
@@ -88,11 +95,11 @@ class RunStores:
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all runs, newest last."""
-        if not self.runs_dir.is_dir():
-            return ()
-        return tuple(
-            sorted(d.name for d in self.runs_dir.iterdir() if (d / "plan.json").is_file() and not d.is_symlink())
-        )
+        with storage(self.runs_dir, "read"):
+            if not self.runs_dir.is_dir():
+                return ()
+            found = [d.name for d in self.runs_dir.iterdir() if (d / "plan.json").is_file() and not d.is_symlink()]
+        return tuple(sorted(found))
 
     def create(self, *, model: str, node: str, now: dt.datetime) -> RunStore:
         """Make a new run folder."""

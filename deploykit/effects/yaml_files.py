@@ -27,6 +27,9 @@ KINDS: dict[str, type[BaseModel]] = {
 }
 """The folders of a catalogue, and what each file in them describes."""
 
+MAX_BYTES = 2**20
+"""Far beyond any file that people write, and parsed in less than a second."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -123,7 +126,11 @@ def shown(path: Path) -> str:
 def read_text(path: Path) -> str:
     """Return a file's text; raises CatalogError if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise CatalogError("the file is larger than 1 MiB", where=Place(shown(path)), hint="is it the right one?")
+        return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise CatalogError("there is no such file", where=Place(shown(path))) from None
     except UnicodeDecodeError as error:

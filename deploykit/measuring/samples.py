@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from deploykit.base import Value
 from deploykit.catalog.workload import Workload
@@ -12,7 +12,13 @@ CANNOT_RECORD = 74
 """The generator's exit code when it cannot write its files: on a full disk there is no other way to say so."""
 
 
-class LoadTestSpec(Value):
+class Recorded(Value):
+    """What a process wrote down while it ran: a figure that is no number is damage, not a measurement."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class LoadTestSpec(Recorded):
     """`loadtest.json`: all the generator needs. The API key is not in it: it comes by DEPLOYKIT_API_KEY."""
 
     format: Literal["deploykit/loadtest/1"] = "deploykit/loadtest/1"
@@ -28,7 +34,7 @@ class LoadTestSpec(Value):
     )
 
 
-class Calibration(Value):
+class Calibration(Recorded):
     """How prompt lengths in words became lengths in the server's tokens, measured once before the load."""
 
     method: Literal["tokenize", "usage"] = Field(
@@ -41,7 +47,7 @@ class Calibration(Value):
     output_tokens: int = Field(0, ge=0)
 
 
-class RequestSample(Value):
+class RequestSample(Recorded):
     """One request, as one line of `samples.jsonl`. Times are seconds on the generator's monotonic clock since its start.
 
     TTFT is `first_token_s - intended_s`; TPOT is `(last_token_s - first_token_s) / (output_tokens - 1)`;
@@ -61,10 +67,10 @@ class RequestSample(Value):
     coalesced_events: int = Field(
         0, ge=0, description="Events that arrived in one read with an earlier one and share its time."
     )
-    prompt_tokens: int | None = Field(None, description="From the server's usage.")
-    cached_tokens: int | None = Field(None, description="From the server's usage; null if it does not say.")
-    output_tokens: int | None = Field(None, description="From the server's usage.")
-    reasoning_tokens: int | None = None
+    prompt_tokens: int | None = Field(None, ge=0, description="From the server's usage.")
+    cached_tokens: int | None = Field(None, ge=0, description="From the server's usage; null if it does not say.")
+    output_tokens: int | None = Field(None, ge=0, description="From the server's usage.")
+    reasoning_tokens: int | None = Field(None, ge=0)
     wanted_prompt_tokens: int | None = Field(None, description="What the workload asked for; usage says what it was.")
     wanted_output_tokens: int
     status: int | None = None
@@ -76,7 +82,7 @@ class RequestSample(Value):
     error: str | None = None
 
 
-class GeneratorFacts(Value):
+class GeneratorFacts(Recorded):
     """`generator.json`: what made the load, and whether it kept up."""
 
     format: Literal["deploykit/generator/1"] = "deploykit/generator/1"
@@ -119,6 +125,9 @@ class LoadTestRun(Value):
         None, description="How an engine ended while the load test ran; null if none did, or nobody could look."
     )
     samples: tuple[RequestSample, ...]
+    sample_count: int | None = Field(
+        None, description="How many there are, where they lie in a file beside this: a file cut short is then seen."
+    )
 
 
 def parse_samples(text: str) -> tuple[RequestSample, ...]:

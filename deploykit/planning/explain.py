@@ -25,25 +25,6 @@ def rows(plan: Plan) -> tuple[Row, ...]:
     return tuple(_row(plan, choice) for choice in (*plan.settings, *plan.environment))
 
 
-def arithmetic(plan: Plan) -> tuple[str, ...]:
-    """Return the memory sum line by line, the limits, and each layout that was not taken with its reason."""
-    memory, limits, layout = plan.memory, plan.limits, plan.parallelism
-    unit = "GPU" if plan.runtime == "cuda" else "host"
-    lines = [
-        f"layout: {layout} on {plan.nodes} x {plan.node}",
-        f"memory of one {unit}: {memory.formula}",
-        *(f"  {line.name}: {line.gib:.2f} GiB, {line.because}" for line in memory.lines),
-        f"  KV cache: {memory.kv_gib:.2f} GiB, {memory.kv_tokens:,} tokens per engine",
-    ]
-    lines.append(
-        f"limits: {limits.max_model_len:,} tokens of context, {limits.max_num_seqs:,} sequences at once, "
-        f"{limits.max_num_batched_tokens:,} tokens per step, {limits.concurrent_at_workload:,} mean requests of "
-        f"workload {plan.workload} per engine"
-    )
-    lines += [f"not {rejected.layout}: {rejected.because}" for rejected in plan.rejected]
-    return tuple(lines)
-
-
 def why(plan: Plan, key: str) -> str:
     """Return why a setting or variable has its value, or UsageError naming the nearest one that the plan has."""
     choices = (*plan.settings, *plan.environment)

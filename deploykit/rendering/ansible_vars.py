@@ -12,7 +12,7 @@ from deploykit.catalog.engine import Runtime
 from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
 from deploykit.planning.plan import Plan
-from deploykit.rendering.layout import METRICS_PORT, Instance
+from deploykit.rendering.layout import METRICS_PORT, Instance, monitored
 from deploykit.rendering.options import GatewayOptions
 from deploykit.rendering.serve_config import comment, yaml_text
 from deploykit.units import GB, GIB
@@ -44,11 +44,6 @@ def vars_yaml(
         _verify(plan, found),
     )
     return comment(*header) + "\n".join(yaml_text(role) for role in roles)
-
-
-def monitored(plan: Plan, gateway: GatewayOptions) -> bool:
-    """Return whether Prometheus is installed: a rehearsal's machine is not its business."""
-    return gateway.monitoring and plan.stand_in is None
 
 
 def ports(found: tuple[Instance, ...], gateway: GatewayOptions) -> list[int]:

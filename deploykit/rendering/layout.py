@@ -13,6 +13,9 @@ from deploykit.rendering.options import GatewayOptions
 METRICS_PORT = 2019
 """Where the gateway shows its own metrics, on loopback: the port Caddy's documentation uses for it."""
 
+MONITORING_PORT = 9090
+"""Where Prometheus shows what it gathered, on the first node's loopback: its own default."""
+
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "local"})
 
 
@@ -88,7 +91,7 @@ def instances(
         )
     ports = _ports(plan, gateway, flags)
     found = tuple(i for pool in pools(plan) for i in _placed(plan, pool, names, gateway, ports))
-    _check_ports(found, gateway)
+    _check_ports(found, plan, gateway)
     return tuple(i.model_copy(update={"interface": interface}) if i.ranks > 1 else i for i in found)
 
 
@@ -196,17 +199,27 @@ def _listen(plan: Plan, node: int, host: str, gateway: GatewayOptions) -> str:
     return "127.0.0.1" if local else "0.0.0.0"  # noqa: S104 - clients or the gateway on another node must reach it
 
 
-def _check_ports(found: tuple[Instance, ...], gateway: GatewayOptions) -> None:
+def monitored(plan: Plan, gateway: GatewayOptions) -> bool:
+    """Return whether Prometheus is installed: a rehearsal's machine is not its business."""
+    return gateway.monitoring and plan.stand_in is None
+
+
+def _check_ports(found: tuple[Instance, ...], plan: Plan, gateway: GatewayOptions) -> None:
     """Refuse ports that do not exist or that two listeners of one node would share."""
-    taken: dict[tuple[int, int], str] = {}
+    taken = {(0, MONITORING_PORT): "the monitoring"} if monitored(plan, gateway) else {}
     if gateway.enabled:
-        taken = {(0, gateway.port): "the gateway", (0, METRICS_PORT): "the gateway's metrics"}
+        taken[0, METRICS_PORT] = "the gateway's metrics"
+        _take(taken, 0, gateway.port, "the gateway")
     for instance in found:
         wanted = {} if instance.headless else {instance.port: instance.name}
         if instance.rank == 0 and instance.ranks > 1:
             wanted |= {port: "the ranks" for port in (instance.master_port, instance.data_port) if port}
         for port, who in wanted.items():
-            other = taken.setdefault((instance.node_index, port), who)
-            if other != who or port > 65535:
-                trouble = f"{who} and {other} both want port {port}" if other != who else f"there is no port {port}"
-                raise UnsupportedSettingError(trouble, hint="set `port` or the gateway's port to another number")
+            _take(taken, instance.node_index, port, who)
+
+
+def _take(taken: dict[tuple[int, int], str], node: int, port: int, who: str) -> None:
+    other = taken.setdefault((node, port), who)
+    if other != who or port > 65535:
+        trouble = f"{who} and {other} both want port {port}" if other != who else f"there is no port {port}"
+        raise UnsupportedSettingError(trouble, hint="set `port` or the gateway's port to another number")

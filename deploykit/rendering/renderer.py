@@ -7,11 +7,11 @@ from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
 from deploykit.errors import PlanningError
 from deploykit.planning.plan import Plan
-from deploykit.rendering.ansible_vars import RECIPE, monitored, vars_yaml
+from deploykit.rendering.ansible_vars import RECIPE, vars_yaml
 from deploykit.rendering.bundle import Bundle, BundleFile
 from deploykit.rendering.environment import env_text
 from deploykit.rendering.gateway import gateway_json
-from deploykit.rendering.layout import Instance, instances
+from deploykit.rendering.layout import Instance, instances, monitored
 from deploykit.rendering.monitoring import alerts_yaml, prometheus_yaml
 from deploykit.rendering.options import GatewayOptions
 from deploykit.rendering.process import environment_of, settings_of

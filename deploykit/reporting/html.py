@@ -1,5 +1,6 @@
 """Report -> report.html: one page with everything in it, that loads nothing and runs nothing."""
 
+import re
 from collections.abc import Callable
 from functools import cache
 
@@ -75,6 +76,11 @@ def _inline(text: str) -> Markup:
     )
 
 
+def _figures_in(text: str) -> Markup:
+    """Escape a cell of numbers; a number stays on one line with its unit, so that the cell may break elsewhere."""
+    return _inline(re.sub(r"(?<=[0-9]) (?=[a-z%])|(?<=[0-9] of) (?=[0-9])", "\u00a0", text))
+
+
 @cache
 def _template() -> Template:
     environment = Environment(
@@ -85,4 +91,5 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters["inline"] = _inline
+    environment.filters["figures"] = _figures_in
     return environment.get_template("page.html.j2")

@@ -97,9 +97,19 @@ def _stand_in_name(profile: Profile) -> str:
     return profile.rehearsal
 
 
+def refuse_for_real(workload: Workload, *, rehearsal: bool) -> None:
+    """Raise PlanningError for a workload that only a rehearsal's stand-in can be measured with, where there is none."""
+    if workload.rehearsal_only and not rehearsal:
+        raise PlanningError(
+            f"the workload `{workload.name}` is made for rehearsals: it says nothing about a real model",
+            hint="`deploykit workloads` lists those for real traffic",
+        )
+
+
 def _workload(catalog: Catalog, intent: Intent, *, rehearsal: bool) -> Workload:
     name = intent.workload or (REHEARSAL_WORKLOAD if rehearsal else DEFAULT_WORKLOAD)
     workload = catalog.workload(name)
+    refuse_for_real(workload, rehearsal=rehearsal)
     changes = {key: value for key, value in intent.slo.model_dump().items() if value is not None}
     if not changes:
         return workload

@@ -59,11 +59,7 @@ def _named(node: Node, names: tuple[str, ...]) -> tuple[NodeRate, ...]:
     known = {rate.name: rate for rate in node.rates}
     for name in names:
         if name not in known:
-            error = unknown_name("rates", name, known)
-            raise ComparisonError(
-                f"`{node.name}` has no rate `{name}`",
-                hint=f"{error.hint or ''} known: {', '.join(known) or 'none'}".strip(),
-            )
+            raise ComparisonError(f"`{node.name}` has no rate `{name}`", hint=unknown_name("rates", name, known).hint)
     return tuple(known[name] for name in names)
 
 

@@ -3,6 +3,7 @@
 from deploykit.catalog.catalog import Catalog
 from deploykit.costing.comparison import Comparison, compare
 from deploykit.deploying.deployment import Deployment
+from deploykit.errors import Place, StorageError
 from deploykit.intent import CostIntent
 from deploykit.measuring.measure import measure
 from deploykit.measuring.measurements import HourlyCost, Measurements
@@ -19,26 +20,34 @@ from deploykit.workflows.world import World
 
 def save_run(run: RunFolder, loadtest: LoadTestRun) -> None:
     """Write a load test's summary; its samples are in `samples.jsonl` already."""
-    run.write("loadtest-run.json", loadtest.model_copy(update={"samples": ()}))
+    run.write("loadtest-run.json", loadtest.model_copy(update={"samples": (), "sample_count": len(loadtest.samples)}))
 
 
 def read_run(run: RunFolder) -> LoadTestRun:
-    """Read a load test back, samples and all."""
+    """Read a load test back, samples and all; StorageError if samples are missing."""
     summary = run.read("loadtest-run.json", LoadTestRun)
-    return summary.model_copy(update={"samples": run.read_samples()})
+    samples = run.read_samples()
+    if summary.sample_count not in {None, len(samples)}:
+        raise StorageError(
+            f"samples.jsonl is damaged: it holds {len(samples)} requests, and the load test sent {summary.sample_count}",
+            where=Place(str(run.path("samples.jsonl"))),
+            hint="nothing true can be said from a part of them: restore the file from a copy, or measure again with `deploykit up --again`",
+        )
+    return summary.model_copy(update={"samples": samples})
 
 
 def make_report(run: RunFolder, loadtest: LoadTestRun, catalog: Catalog, cost: CostIntent, world: World) -> Report:
     """Measure, compare and report a run; every step's value is written beside the samples."""
     plan = run.read("plan.json", Plan)
+    manifest, deployment = run.read("bundle/manifest.json", Manifest), run.read("deployment.json", Deployment)
     measured = measure(loadtest)
     run.write("measurements.json", measured)
     compared = _compare(plan, measured, catalog, cost, world)
     run.write("comparison.json", compared)
     made = report(
         plan=plan,
-        manifest=run.read("bundle/manifest.json", Manifest),
-        deployment=run.read("deployment.json", Deployment),
+        manifest=manifest,
+        deployment=deployment,
         run=loadtest,
         measurements=measured,
         comparison=compared,

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from deploykit.base import Value
 from deploykit.catalog.catalog import nearest
+from deploykit.catalog.validation import say
 from deploykit.errors import CatalogError, Place, UsageError
 from deploykit.intent import Intent
 
@@ -19,6 +20,7 @@ class Layer(Value):
 
     name: str
     values: dict[str, Any]
+    typed: bool = Field(False, description="Whether it was typed: a wrong value is then a wrong argument or variable.")
 
 
 class Resolved(Value):
@@ -51,7 +53,7 @@ def resolve(layers: tuple[Layer, ...]) -> Resolved:
     try:
         intent = Intent.model_validate(merged)
     except ValidationError as error:
-        raise _mistake(error, origins) from None
+        raise _mistake(error, origins, typed={layer.name for layer in layers if layer.typed}) from None
     return Resolved(intent=intent, origins=origins)
 
 
@@ -73,7 +75,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, Mapping) and value and not prefix.startswith("settings."):
             pairs += _flat(value, f"{prefix}{key}.")
-        elif value is not None:
+        elif value is not None or prefix == "settings.":  # there null takes a setting back
             pairs.append((prefix + key, value))
     return pairs
 
@@ -95,18 +97,18 @@ def _get(intent: Intent, key: str) -> object:
     return found
 
 
-def _mistake(error: ValidationError, origins: Mapping[str, tuple[tuple[str, Any], ...]]) -> UsageError | CatalogError:
+def _mistake(
+    error: ValidationError, origins: Mapping[str, tuple[tuple[str, Any], ...]], typed: set[str]
+) -> UsageError | CatalogError:
     first = error.errors()[0]
     parts = [str(part) for part in first["loc"]]
     key = ".".join(parts)
     layer = next((layers[-1][0] for name, layers in origins.items() if name == key or key.startswith(f"{name}.")), None)
+    kind = UsageError if layer in typed else CatalogError
+    where = Place(layer or "the intent", key=key)
     if first["type"] == "extra_forbidden":
         siblings = [k.rsplit(".", 1)[-1] for k in intent_keys() if k.rsplit(".", 1)[:-1] == (key.rsplit(".", 1)[:-1])]
         close = nearest(parts[-1], siblings or intent_keys())
         meant = f"did you mean `{close[0]}`? " if close else ""
-        return CatalogError(
-            f"unknown key `{key}`",
-            where=Place(layer or "the intent", key=key),
-            hint=f"{meant}`deploykit config` lists all keys",
-        )
-    return CatalogError(f"`{key}`: {first['msg']}", where=Place(layer or "the intent", key=key))
+        return kind(f"unknown key `{key}`", where=where, hint=f"{meant}`deploykit config` lists all keys")
+    return kind(say(key, first), where=where)

@@ -66,14 +66,14 @@ def test_merge_keys_are_not_yaml_1_2() -> None:
         ("a: 1\n b: 2\n", 2, "mapping values are not allowed"),
         ("a: *b\n", 1, "undefined alias"),
         ("a: 1\n---\nb: 2\n", 2, "single document"),
-        ("a: !!python/object:os.system x\n", 1, "constructor for the tag"),
+        ("a: !!python/object:os.system x\n", 1, "the tag `!!python/object:os.system` has no meaning"),
         ("? [a, b]\n: 1\n", 1, "a key must be plain text"),
         ("a: 1\nb: \x01\n", 2, "not allowed"),
     ],
 )
 def test_text_that_is_not_yaml_says_where_and_what(text: str, line: int, says: str) -> None:
     error = mistake(text)
-    assert error.what.startswith("the file is not YAML")
+    assert error.what.startswith("the file is not plain YAML")
     assert says in error.what
     assert error.where.line == line
 

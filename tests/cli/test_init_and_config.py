@@ -80,3 +80,14 @@ def test_secrets_are_never_printed(run, monkeypatch):
     ):
         ran = run(*args)
         assert "very-secret" not in ran.out + ran.err, args
+
+
+def test_the_ports_variable_is_the_engines_first_port_wherever_it_runs(run, monkeypatch):
+    monkeypatch.setenv("DEPLOYKIT_PORT", "8101")
+    assert run("render", "qwen3-235b", "--node", "h200-sxm-8x").code == 0
+    texts = [Path(f"bundle/engine/engine-{i}/serve.yaml").read_text() for i in (0, 1)]
+    assert ["port: 8101\n" in texts[0], "port: 8102\n" in texts[1]] == [True, True]
+    assert '"dial": "127.0.0.1:8101"' in Path("bundle/gateway/caddy.json").read_text()
+    rehearsal = json.loads(run("plan", "--json").out)["result"]
+    assert [s["value"] for s in rehearsal["settings"] if s["setting"] == "port"] == [8101]
+    assert run("config", "--explain", "port").out.splitlines()[0] == "port = 8101, from environment"

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-KINDS = ("models", "nodes", "workloads", "prices")
+KINDS = ("models", "nodes", "workloads", "prices", "engines")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -31,6 +31,12 @@ def test_showing_one_says_unknown_for_null(run):
     assert "null" not in ran.out
 
 
+def test_bytes_are_said_in_gib_too(run):
+    line = next(line for line in run("nodes", "h200-sxm-8x").out.splitlines() if "reported_bytes" in line)
+    value, gib = line.split("reported_bytes: ")[1].split("  # ")
+    assert gib == f"{int(value) / 2**30:.1f} GiB"
+
+
 @pytest.mark.parametrize(
     ("args", "meant"),
     [
@@ -38,6 +44,7 @@ def test_showing_one_says_unknown_for_null(run):
         (("nodes", "h100"), "h100-sxm-8x"),
         (("workloads", "chatt"), "chat"),
         (("prices", "openai-gpt5.4"), "openai-gpt-5.4"),
+        (("engines", "vllm-0.3"), "vllm-0.32"),
         (("plan", "nemotron-3-suber"), "nemotron-3-super"),
         (("plan", "qwen3-235b", "--node", "h20-sxm-8x"), "h200-sxm-8x"),
     ],

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -52,11 +53,93 @@ def test_a_wrong_setting_is_refused_before_anything_happens(run, setting, code, 
     assert not Path("bundle").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("model: qwen3-235b\nsettings:\n  max-num-seqs: .nan\n", "deploykit.yaml:3"),
+        ("model: qwen3-235b\nsettings:\n  max-num-seqs: !!binary aGk=\n", "deploykit.yaml:3"),
+        ("model: qwen3-235b\nsettings:\n  max-num-seqs: 99999999999999999999\n", "deploykit.yaml:3"),
+        ("model: qwen3-235b\nsettings:\n  1: 2\n", "deploykit.yaml:3"),
+        ("model: qwen3-235b\nsettings:\n  a:\n    1: 2\n", "deploykit.yaml:3"),
+        ('model: qwen3-235b\nsettings:\n  a: "\\u0001"\n', "deploykit.yaml:3"),
+        ("model: qwen3-235b\nslo:\n  ttft_s: .inf\n", "deploykit.yaml:3"),
+        ("settings:\n  a: &a [*a]\n", "deploykit.yaml:2"),
+        ("nodes: 65\n", "deploykit.yaml:1"),
+        ("nodes: 0\n", "deploykit.yaml:1"),
+        ("hosts:\n" + "".join(f"  - {{name: n{i}, address: a{i}}}\n" for i in range(65)), "at most 64 items"),
+    ],
+)
+def test_a_value_that_no_plan_can_hold_is_shown_where_it_stands(run, text, says):
+    write(text)
+    ran = run("plan", "--node", "h200-sxm-8x")
+    assert ran.code == 3, ran.err
+    assert says in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_null_in_the_file_takes_a_setting_back(run):
+    write("model: qwen3-235b\nnode: h200-sxm-8x\nsettings:\n  max-num-seqs: null\n")
+    assert "left at the engine's default" in run("plan", "--why", "max-num-seqs").out
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "65", "100000", "9" * 30])
+def test_the_number_of_nodes_has_bounds(run, count):
+    for command in ("plan", "render"):
+        ran = run(command, "qwen3-235b", "--node", "h200-sxm-8x", "--nodes", count)
+        assert ran.code == 2
+        assert "`nodes`" in ran.err
+
+
+def test_the_help_says_how_many_nodes_there_may_be():
+    from deploykit.cli import options
+    from deploykit.intent import MAX_NODES
+
+    assert f"1 to {MAX_NODES}" in get_args(options.Nodes)[1].help
+
+
+def test_an_inventory_has_as_many_hosts_as_a_deployment(run):
+    hosts = "".join(f"    n{i}:\n" for i in range(65))
+    Path("inventory.yml").write_text(f"nodes:\n  hosts:\n{hosts}")
+    ran = run("up", "qwen3-235b", "--node", "h200-sxm-8x", "-i", "inventory.yml", "--dry-run")
+    assert ran.code == 2
+    assert "65 hosts" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("DEPLOYKIT_PORT", "99999", "`port`"),
+        ("DEPLOYKIT_SLO__TTFT_S", "inf", "`slo.ttft_s`"),
+        ("DEPLOYKIT_SLO__FOO", "1", "`slo.foo`"),
+        ("DEPLOYKIT_COST__USD_PER_NODE_HOUR", "inf", "`cost.usd_per_node_hour`"),
+        ("DEPLOYKIT_SETTINGS", '{"x": NaN}', "`settings.x`"),
+        ("DEPLOYKIT_SETTINGS", "[" * 10_000, "DEPLOYKIT_*"),
+        ("DEPLOYKIT_SETTINGS", '{"x": ' + "[" * 300 + "]" * 300 + "}", "`settings.x`"),
+        ("DEPLOYKIT_SETTINGS__X", "9" * 30, "DEPLOYKIT_SETTINGS__"),
+        ("DEPLOYKIT_SETTINGS__X", "[1", "DEPLOYKIT_SETTINGS__"),
+    ],
+)
+def test_a_wrong_variable_is_a_wrong_variable(run, monkeypatch, variable, value, says):
+    monkeypatch.setenv(variable, value)
+    ran = run("plan")
+    assert ran.code == 2, ran.err
+    assert says in ran.err
+    assert "Traceback" not in ran.err
+    assert len(ran.err) < 500
+
+
 def test_a_right_setting_reaches_the_file_and_says_who_wanted_it(run):
     assert run("render", "qwen3-235b", "--node", "h200-sxm-8x", "--set", "max-num-seqs=7").code == 0
     text = next(Path("bundle/engine").glob("*/serve.yaml")).read_text()
     assert "max-num-seqs: 7\n" in text
     assert "--set" in text
+
+
+def test_a_rehearsals_traffic_is_not_planned_for_a_real_node(run):
+    ran = run("plan", "qwen3-235b", "--node", "h200-sxm-8x", "--workload", "rehearsal")
+    assert ran.code == 4
+    assert "made for rehearsals" in ran.err
+    assert run("plan", "qwen3-235b", "--workload", "rehearsal").code == 0
 
 
 def test_what_does_not_fit_says_by_how_much_and_what_would_do(run):

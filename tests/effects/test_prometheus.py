@@ -1,16 +1,15 @@
-"""Reading an engine's counters over a real socket, and writing a run's own."""
+"""Reading an engine's counters over a real socket."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
 from deploykit.catalog.engine import MetricNames
-from deploykit.effects.prometheus import PrometheusMetrics, write_textfile
-from deploykit.errors import LoadTestError, StorageError
+from deploykit.effects.prometheus import PrometheusMetrics
+from deploykit.errors import LoadTestError
 
 NAMES = MetricNames(
     prompt_tokens="vllm:prompt_tokens_total",
@@ -85,26 +84,3 @@ def test_a_refusal_names_its_status() -> None:
 def test_something_else_at_the_address_is_not_taken_for_zero() -> None:
     with serving("<html>{hello</html>\n") as url, pytest.raises(LoadTestError, match="text format"):
         PrometheusMetrics(NAMES).counters(url)
-
-
-def test_a_runs_figures_are_written_and_the_unknown_left_out(tmp_path: Path) -> None:
-    file = tmp_path / "textfile" / "deploykit.prom"
-    write_textfile(
-        file,
-        {"usd_per_million_tokens": 0.25, "ttft_p99_seconds": None},
-        labels={"model": "m", "run": "r"},
-        help_texts={"usd_per_million_tokens": "Measured."},
-    )
-    lines = file.read_text().splitlines()
-    assert lines == [
-        "# HELP deploykit_usd_per_million_tokens Measured.",
-        "# TYPE deploykit_usd_per_million_tokens gauge",
-        'deploykit_usd_per_million_tokens{model="m",run="r"} 0.25',
-    ]
-    assert [one.name for one in file.parent.iterdir()] == ["deploykit.prom"]
-
-
-def test_a_folder_that_can_not_be_written_is_a_storage_error(tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("")
-    with pytest.raises(StorageError):
-        write_textfile(tmp_path / "taken" / "x.prom", {}, labels={}, help_texts={})

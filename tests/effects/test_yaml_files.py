@@ -103,6 +103,14 @@ def test_text_in_another_encoding_names_its_line(tmp_path: Path) -> None:
     assert error.where.line == 2
 
 
+def test_a_file_that_is_far_too_large_is_not_parsed(tmp_path: Path) -> None:
+    file = tmp_path / "large.yaml"
+    file.write_text("# comment\n" * 200_000)
+    assert "larger than 1 MiB" in failure(file).what
+    if Path("/dev/zero").exists():
+        assert "larger than 1 MiB" in failure(Path("/dev/zero")).what
+
+
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     file = tmp_path / "bom.yaml"
     file.write_bytes(b"\xef\xbb\xbfa: 1\n")

@@ -72,6 +72,14 @@ def test_usage_with_null_details_says_nothing_of_the_cache() -> None:
     assert usage.cached_tokens is None
 
 
+def test_usage_below_zero_is_none() -> None:
+    assert one_by_one(event(None, usage={"prompt_tokens": 7, "completion_tokens": -5}), DONE).usage is None
+    details = {"prompt_tokens": 7, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": -1}}
+    usage = one_by_one(event(None, usage=details), DONE).usage
+    assert usage is not None
+    assert usage.cached_tokens is None
+
+
 def test_a_tool_call_and_a_plain_completion_are_tokens() -> None:
     call = event({"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]})
     plain = b'data: {"choices": [{"text": "x", "finish_reason": "stop"}]}\n\n'

@@ -1,11 +1,11 @@
-"""Explanations: every setting with its source, the sum, and why for one key."""
+"""Explanations: every setting with its source, and why for one key."""
 
 import pytest
 
 from deploykit.errors import UsageError
-from deploykit.planning.explain import arithmetic, rows, why
+from deploykit.planning.explain import rows, why
 from deploykit.planning.planner import plan
-from tests.planning.builders import make_rehearsal, make_request
+from tests.planning.builders import make_request
 
 PLAN = plan(make_request(operator_file={"max_num_seqs": 9, "kv-cache-dtype": "fp8"}))
 
@@ -16,14 +16,6 @@ def test_every_setting_and_variable_has_a_row_with_reason_and_source() -> None:
     assert all(row.because and row.source for row in table)
     replaced = {row.setting: row.replaced for row in table if row.replaced}
     assert replaced == {"kv-cache-dtype": ("auto from planner (keys and values as the checkpoint has them)",)}
-
-
-def test_the_arithmetic_shows_the_sum_and_what_was_not_taken() -> None:
-    lines = arithmetic(PLAN)
-    assert lines[0] == "layout: 2 x (TP4) on 1 x test-node"
-    assert lines[1] == f"memory of one GPU: {PLAN.memory.formula}"
-    assert len([line for line in lines if line.startswith("not ")]) == len(PLAN.rejected) == 12
-    assert arithmetic(plan(make_rehearsal()))[1].startswith("memory of one host: 3.59 GiB of host memory")
 
 
 def test_why_one_setting() -> None:

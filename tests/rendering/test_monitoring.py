@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from deploykit.planning.plan import Parallelism, Plan
+from deploykit.rendering.layout import MONITORING_PORT
 from tests.rendering.builders import GATEWAY, NO_GATEWAY, make_engine, make_plan
 from tests.rendering.test_renderer import bundle_of
 
@@ -104,3 +105,15 @@ RULE_TEST: dict[str, Any] = {
         }
     ],
 }  # fmt: skip
+
+
+def test_the_role_listens_where_the_renderer_says():
+    role = (
+        Path(__file__).resolve().parents[2]
+        / "playbooks"
+        / "roles"
+        / "monitoring"
+        / "templates"
+        / "monitoring.service.j2"
+    )
+    assert f"--web.listen-address=127.0.0.1:{MONITORING_PORT}" in role.read_text()

@@ -234,6 +234,14 @@ WRONG: dict[str, tuple[Plan, tuple[str, ...], GatewayOptions, type[DeploykitErro
         make_plan(), ("a",), GatewayOptions(enabled=True, key_required=False, port=8001), UnsupportedSettingError,
         "engine-0 and the gateway both want port 8001",
     ),
+    "the gateway on its own metrics' port": (
+        make_plan(), ("a",), GatewayOptions(enabled=True, key_required=False, port=2019), UnsupportedSettingError,
+        "the gateway and the gateway's metrics both want port 2019",
+    ),
+    "an engine on the monitoring's port": (
+        make_plan(settings=(choice("port", 9090),)), ("a",), GATEWAY, UnsupportedSettingError,
+        "engine-0 and the monitoring both want port 9090",
+    ),
     "a replica on the metrics' port": (
         make_plan(parallelism=Parallelism(tensor=4, replicas=2), settings=(choice("port", 2018),)), ("a",), GATEWAY,
         UnsupportedSettingError, "engine-1 and the gateway's metrics both want port 2019",

@@ -81,6 +81,18 @@ def test_headings_tables_and_plots_can_be_read_aloud() -> None:
         assert set((drawing["aria-labelledby"] or "").split()) <= set(ids)
 
 
+def test_a_cell_of_numbers_breaks_between_numbers_and_never_before_a_unit() -> None:
+    cells = re.findall(r'<td class="r" data-of="([^"]*)">([^<]*)</td>', html(make_report(), draw=marked))
+    found = {head: cell for head, cell in cells if head in ("Good", "TTFT p50 / p99")}
+    assert found == {"Good": "1,044\u00a0of\u00a01,044", "TTFT p50 / p99": "478\u00a0ms / 1.07\u00a0s"}
+
+
+def test_on_a_narrow_screen_each_cell_says_its_column() -> None:
+    page = Page(html(make_report(), draw=marked))
+    assert all("data-of" in attributes for tag, attributes in page.tags if tag == "td")
+    assert "content: attr(data-of)" in html(make_report(), draw=marked)
+
+
 def test_text_that_is_not_ours_is_escaped() -> None:
     page = html(make_report(plan=make_plan(title="<script>alert(1)</script>", model="a`b")), draw=marked)
     assert "<script>" not in page
