@@ -54,8 +54,9 @@ def up(
 
         show(context, planned, intent, as_json=json)
         return
+    _refuse_without_weights(planned)
     target = _target(planned, intent, inventory, hosts)
-    _refuse_what_cannot_be_served(planned, intent, key="VLLM_API_KEY" in context.secrets)
+    _refuse_an_open_endpoint(planned, intent, key="VLLM_API_KEY" in context.secrets)
     arrival = _go(context, planned, intent, target, again=again)
     if json:
         envelope("up", _summary(arrival))
@@ -63,8 +64,8 @@ def up(
         _closing(arrival, target, context.defaults["example_node"])
 
 
-def _refuse_what_cannot_be_served(planned: "Planned", intent: "Intent", *, key: bool) -> None:
-    """Refuse a model whose weights nobody named, and to serve everybody who reaches a real node unless asked to."""
+def _refuse_without_weights(planned: "Planned") -> None:
+    """Refuse a model whose weights nobody named."""
     from deploykit.errors import UsageError
 
     if planned.profile.config_file:
@@ -72,6 +73,12 @@ def _refuse_what_cannot_be_served(planned: "Planned", intent: "Intent", *, key: 
             f"`{planned.profile.name}` is planned from its config.json, which does not say where its weights are",
             hint="write profiles/models/NAME.yaml for it: docs/how-to/add-a-model.md; `up --dry-run` works without",
         )
+
+
+def _refuse_an_open_endpoint(planned: "Planned", intent: "Intent", *, key: bool) -> None:
+    """Refuse to serve everybody who reaches a real node, unless that was asked for."""
+    from deploykit.errors import UsageError
+
     if not (planned.rehearsal or key or intent.gateway.public):
         raise UsageError(
             "without a key the model would serve everybody who reaches the node",

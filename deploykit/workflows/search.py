@@ -18,7 +18,7 @@ def rank_machines(
 ) -> Ranking:
     """Rank all machines with GPUs; raises CatalogError and UsageError as a plan does."""
     nodes = [node for name in catalog.names("nodes") if (node := catalog.node(name)).gpu is not None]
-    first = make_request(catalog, intent, set_settings=set_settings, nodes=1, node=nodes[0].name)
+    first = make_request(catalog, intent, set_settings=set_settings, nodes=intent.nodes or 1, node=nodes[0].name)
     requests = [first.model_copy(update={"node": node}) for node in nodes]
     rates = {node.name: found for node in nodes if (found := _rates(node, intent, now)) is not None}
     return search(requests, rates)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.catalog.test_hf_config import QWEN3
+
 
 def test_every_machine_is_ranked(run):
     done = run("plan", "gpt-oss-120b", "--any-node")
@@ -45,3 +47,16 @@ def test_wrong_options_are_refused(run, arguments, says):
     assert done.code == 2
     assert says in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_model_from_its_config_is_planned_and_not_deployed(run):
+    folder = Path("my model")
+    folder.mkdir()
+    served = {**QWEN3, "architectures": ["Qwen3MoeForCausalLM"]}
+    (folder / "config.json").write_text(json.dumps(served), encoding="utf-8")
+    planned = run("plan", "my model/config.json", "--node", "h200-sxm-8x")
+    assert planned.code == 0, planned.err
+    assert "planned from config.json alone" in " ".join(planned.out.split())
+    refused = run("up", "./my model", "--node", "h200-sxm-8x")
+    assert refused.code == 2
+    assert "does not say where its weights are" in refused.err
