@@ -5,15 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from deploykit.effects.files import storage
 from deploykit.errors import UsageError
 
 
 def read_hosts(inventory: Path) -> tuple[str, ...]:
     """Return the hosts of the group `nodes`; UsageError if the file cannot be read."""
-    if not inventory.exists():
-        raise UsageError(
-            f"there is no inventory {inventory}", hint="an Ansible inventory with the GPU machines in a group `nodes`"
-        )
+    with storage(inventory, "read"):
+        if not inventory.exists():
+            raise UsageError(
+                f"there is no inventory {inventory}",
+                hint="an Ansible inventory with the GPU machines in a group `nodes`",
+            )
     program = Path(sys.executable).parent / "ansible-inventory"
     done = subprocess.run(  # noqa: S603 - our own environment's program, arguments are no shell text
         [str(program), "-i", str(inventory), "--list"], capture_output=True, text=True, check=False, timeout=60
