@@ -11,12 +11,21 @@ MAX_NODES = 64
 """Machines of one deployment: what a plan is tried for, far beyond what one engine or one gateway serves well."""
 
 
+DOMAIN = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$"
+"""A public name that a certificate can be had for."""
+
+_WORD = r"^[^\s-]\S*$"
+"""One word that no program takes for an option."""
+
+
 class HostIntent(Value):
     """A machine to deploy to, over SSH."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Short name, used in progress and reports.")
-    address: str = Field(description="Host name or IP address that SSH connects to.")
-    user: str | None = Field(None, description="Login user; your SSH configuration decides if it is not given.")
+    address: str = Field(pattern=_WORD, description="Host name or IP address that SSH connects to.")
+    user: str | None = Field(
+        None, pattern=_WORD, description="Login user; your SSH configuration decides if it is not given."
+    )
     port: int = Field(22, gt=0, lt=65536)
     key_file: str | None = Field(
         None, description="Private key; your SSH agent or configuration decides if it is not given."
@@ -46,7 +55,9 @@ class GatewayIntent(Value):
         False, description="Serve callers without a key. Without this, `up` wants DEPLOYKIT_API_KEY on real nodes."
     )
     port: int = Field(8000, gt=0, lt=65536)
-    domain: str | None = Field(None, description="Public name to get a certificate for; null serves plain HTTP.")
+    domain: str | None = Field(
+        None, pattern=DOMAIN, description="Public name to get a certificate for; null serves plain HTTP."
+    )
 
 
 class CostIntent(Value):

@@ -94,6 +94,8 @@ def say(key: str, error: ErrorDetails) -> str:
             says = f"`{key}`: {context['error']}" if key else str(context["error"])
         case "model_type" | "dict_type" | "model_attributes_type":
             says = f"`{key}` must be `key: value` lines, but is {_shown(error['input'])}"
+        case "tuple_type" | "list_type":
+            says = f"`{key}` must be a list, but is {_shown(error['input'])}"
         case _:
             says = f"`{key}`: {error['msg'].removeprefix('Input ')}, but it is {_shown(error['input'])}"
     return says

@@ -1,38 +1,52 @@
 """The only printer: results to stdout, everything else to stderr; readable without colour and on a narrow terminal."""
 
+import contextlib
 import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploykit.errors import DeploykitError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod, RenderableType
 
 PLAIN_WIDTH = 160
 """Columns used where the output is no terminal: a log or a pipe need not wrap early."""
 
 
+def prepare_streams() -> None:
+    """Make stdout and stderr take any text: a closed one leads nowhere, and escapes stand for what a locale lacks."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process runs
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _rich(*, stderr: bool) -> "Console":
     from rich.console import Console
 
-    class PipeConsole(Console):
-        """Leaves a closed pipe to the caller, who knows its exit code."""
-
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError
-
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH
-    return PipeConsole(stderr=stderr, width=width, highlight=False, emoji=False)
+    return Console(stderr=stderr, width=width, highlight=False, emoji=False)
 
 
 def result(text: str) -> None:
     """Print a result as it is."""
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     sys.stdout.flush()
+
+
+def _draw(console: "Console", what: "RenderableType") -> None:
+    """Print what rich draws, without the spaces it fills lines up with."""
+    with console.capture() as drawn:
+        console.print(what)
+    result("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
 def prose(text: str) -> None:
@@ -49,9 +63,10 @@ def prose(text: str) -> None:
 
 
 def say(text: str = "") -> None:
-    """Print something that is not the result."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    """Print something that is not the result; where nobody can read it, work goes on."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def envelope(kind: str, value: object) -> None:
@@ -62,24 +77,52 @@ def envelope(kind: str, value: object) -> None:
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = (), title: str | None = None
 ) -> None:
-    """Print a table; columns named in `right` hold numbers."""
+    """Print a table; columns named in `right` hold numbers. Where words would be cut, rows become entries."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    console, cells = _rich(stderr=False), [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = _widths(columns, cells, console.width)
+    if widths is None:
+        if title:
+            heading(title)
+        for row in cells:
+            pairs = [f"{name}: {cell}" if name else cell for name, cell in zip(columns, row, strict=True) if cell]
+            entry(next(filter(None, row), ""), "; ".join(pairs[1:]))
+        return
+
     made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False)
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    _rich(stderr=False).print(made)
+    for column, width in zip(columns, widths, strict=True):
+        side: JustifyMethod = "right" if column in right else "left"
+        made.add_column(column, justify=side, overflow="fold", width=width)
+    for row in cells:
+        made.add_row(*(Text(cell) for cell in row))
+    _draw(console, made)
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int] | None:
+    """Return a width for each column so that no word is broken, the widest made narrow first; None if there is no room.
+
+    Rich itself would share the lack of room over all columns, and cut names that people copy.
+    """
+    texts = list(zip(columns, *rows, strict=True))
+    least = [max((len(word) for text in column for word in text.split()), default=0) for column in texts]
+    widths = [max(len(text) for text in column) for column in texts]
+    room -= 3 * (len(widths) - 1)  # what parts two columns
+    if sum(least) > room:
+        return None
+    while sum(widths) > room:
+        widest = max((i for i in range(len(widths)) if widths[i] > least[i]), key=widths.__getitem__)
+        widths[widest] -= 1
+    return widths
 
 
 def heading(text: str) -> None:
     """Print a heading among results."""
     from rich.text import Text
 
-    _rich(stderr=False).print(Text(f"\n{text}", style="bold"))
+    _draw(_rich(stderr=False), Text(f"\n{text}", style="bold"))
 
 
 def entry(head: str, *lines: str) -> None:
@@ -90,7 +133,12 @@ def entry(head: str, *lines: str) -> None:
     for line in lines:
         result(
             textwrap.fill(
-                line, width=max(40, _rich(stderr=False).width), initial_indent="    ", subsequent_indent="    "
+                line,
+                width=max(40, _rich(stderr=False).width),
+                initial_indent="    ",
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
             )
         )
 
@@ -109,8 +157,9 @@ def failure(error: DeploykitError, *, as_json: bool) -> None:
     if console.is_terminal and not console.no_color:
         from rich.text import Text
 
-        console.print(Text(first, style="bold red"), soft_wrap=True)
-        if rest:
-            console.print(Text(rest), soft_wrap=True)
+        with contextlib.suppress(OSError):
+            console.print(Text(first, style="bold red"), soft_wrap=True)
+            if rest:
+                console.print(Text(rest), soft_wrap=True)
     else:
         say(str(error))

@@ -1,5 +1,6 @@
 """Builds what a command needs: catalogue, intent, world. Each part only when it is asked for, to start quickly."""
 
+import os
 import platform
 import re
 import sys
@@ -41,13 +42,17 @@ class Context:
     @cached_property
     def catalog(self) -> "Catalog":
         """The shipped profiles, and the operator's own over them."""
+        from deploykit.effects.files import storage
         from deploykit.effects.yaml_files import YamlCatalog
 
         extra = self.environment.profiles
-        if extra is not None and not extra.is_dir():
-            raise UsageError(
-                f"DEPLOYKIT_PROFILES is not a folder: {extra}", hint="it holds models/, nodes/, prices/ and so on"
-            )
+        if extra is not None:
+            with storage(extra, "read"):
+                if not extra.is_dir():
+                    raise UsageError(
+                        f"DEPLOYKIT_PROFILES is not a folder: {extra}",
+                        hint="it holds models/, nodes/, prices/ and so on",
+                    )
         return YamlCatalog(paths.shipped("profiles"), extra=extra)
 
     @cached_property
@@ -90,13 +95,18 @@ class Context:
 
     def intent_file(self, file: Path | None) -> Path | None:
         """Return the intent file: the one named, else ./deploykit.yaml if it is there."""
+        from deploykit.effects.files import storage
+
         named = file or self.environment.config
+        chosen = named or Path(INTENT_FILE)
+        with storage(chosen, "read"):
+            if chosen.is_file():
+                return chosen
+        if os.path.lexists(chosen):  # ignoring it would serve something else than what stands there
+            raise UsageError(f"{chosen} is not a file", hint="a folder, or a link to something that is gone?")
         if named is not None:
-            if not named.is_file():
-                raise UsageError(f"there is no file {named}", hint="`deploykit init MODEL --node NODE` writes one")
-            return named
-        here = Path(INTENT_FILE)
-        return here if here.is_file() else None
+            raise UsageError(f"there is no file {named}", hint="`deploykit init MODEL --node NODE` writes one")
+        return None
 
     def _checked_file(self, file: Path) -> dict[str, Any]:
         """Read the intent file and check its keys alone, so that a mistake is reported with its line."""

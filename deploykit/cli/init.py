@@ -1,5 +1,6 @@
 """`deploykit init`: a commented deploykit.yaml to edit."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,9 @@ def init(
     wanted = Layer(name="command line", values={"model": model, "node": node})
     intent = resolve((defaults, wanted)).intent
     planned = make_plan(context.catalog, intent, set_settings={}, nodes=1)
-    if target.exists() and not force:
+    with storage(target, "written"):
+        there = os.path.lexists(target)
+    if there and not force:
         raise UsageError(f"{target} is there already", hint="edit it, or replace it with --force")
     schema = Path(SCHEMA_FOLDER) / SCHEMA_FILE
     with storage(schema):

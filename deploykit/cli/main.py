@@ -1,9 +1,10 @@
 """The command line: registers the commands, and is the only place where errors are caught and printed."""
 
+import contextlib
+import errno
 import os
 import signal
 import sys
-from io import TextIOWrapper
 from types import FrameType
 from typing import Annotated
 
@@ -11,8 +12,8 @@ import typer
 
 from deploykit import __version__
 from deploykit.cli import config, deployments, init, lists, loadtest, plan, render, report, up
-from deploykit.cli.console import failure, say
-from deploykit.errors import DeploykitError, Interrupted
+from deploykit.cli.console import failure, prepare_streams, say
+from deploykit.errors import DeploykitError, Interrupted, StorageError, UsageError
 
 app = typer.Typer(
     name="deploykit",
@@ -24,6 +25,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+_AS_JSON = "--json"
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 COMMANDS = (
     ("up", up.up, "Plan, provision, serve, load-test, report."),
@@ -71,36 +75,53 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _usage(error: typer.TyperException) -> int:
-    """Print a mistake on the command line, as typer does, and return its exit code."""
-    show = getattr(
-        error, "show", None
-    )  # usage errors print the usage and the nearest option; others only have a message
-    if callable(show):
+    """Print a mistake on the command line, as typer does or as data, and return its exit code."""
+    show = getattr(error, "show", None)
+    if _AS_JSON in sys.argv:
+        failure(UsageError(error.format_message(), hint="`--help` shows what there is"), as_json=True)
+    elif callable(show):  # usage errors print the usage and the nearest option; others only have a message
         show()
     else:
         say(f"Error: {error.format_message()}")
     return error.exit_code
 
 
-def main() -> None:
-    """Run the command line; exit with the code the documentation gives for each kind of failure."""
-    signal.signal(signal.SIGTERM, _terminate)
-    for stream in (sys.stdout, sys.stderr):  # a terminal without UTF-8 gets a `?` for what it cannot show
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
+def _run() -> int:
+    """Run the command line, print what went wrong, and return the exit code that is documented for it."""
     try:
         code = app(standalone_mode=False)
         if code == Interrupted.exit_code:  # what typer makes of Ctrl-C
             raise Interrupted("interrupted")
     except DeploykitError as error:
-        failure(error, as_json="--json" in sys.argv)
-        sys.exit(error.exit_code)
+        failure(error, as_json=_AS_JSON in sys.argv)
+        return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        failure(Interrupted("interrupted"), as_json="--json" in sys.argv)
-        sys.exit(Interrupted.exit_code)
+        failure(Interrupted("interrupted"), as_json=_AS_JSON in sys.argv)
+        return Interrupted.exit_code
     except typer.TyperException as error:
-        sys.exit(_usage(error))
+        return _usage(error)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # click ends with 1 then, which is for defects
+            raise BrokenPipeError from None
+        raise
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """Run the command line; exit with the code the documentation gives for each kind of failure."""
+    signal.signal(signal.SIGTERM, _terminate)
+    prepare_streams()
+    try:
+        code = _run()
     except BrokenPipeError:  # `deploykit models | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
-        sys.exit(141)
-    sys.exit(code if isinstance(code, int) else 0)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(nowhere, stream.fileno())  # or the interpreter complains at its end
+        code = 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.filename is not None or error.errno not in _UNWRITABLE:
+            raise
+        code = StorageError.exit_code  # `deploykit models > file` on a full disk: files of our own are named
+        failure(StorageError(f"the output cannot be written: {error.strerror}"), as_json=False)
+    sys.exit(code)

@@ -29,7 +29,7 @@ def storage_error(path: Path, error: OSError, doing: str = "written") -> Storage
     hint = {
         errno.ENOSPC: "the disk is full: free some space, or set DEPLOYKIT_RUNS_DIR or DEPLOYKIT_DATA_DIR to another disk",
         errno.EDQUOT: "your disk quota is used up: free some space, or use another folder",
-        errno.EACCES: "check who owns the folder, or set DEPLOYKIT_RUNS_DIR or DEPLOYKIT_DATA_DIR to one of yours",
+        errno.EACCES: "check owner and mode; DEPLOYKIT_RUNS_DIR and DEPLOYKIT_DATA_DIR can name folders of yours for runs and data",
         errno.EROFS: "the file system is read-only: set DEPLOYKIT_RUNS_DIR or DEPLOYKIT_DATA_DIR to another one",
     }.get(error.errno or 0)
     return StorageError(f"{path} cannot be {doing}: {error.strerror or error}", hint=hint)

@@ -6,16 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+from deploykit.effects.files import storage
 from deploykit.effects.locales import utf8
 from deploykit.errors import UsageError
 
 
 def read_hosts(inventory: Path) -> tuple[str, ...]:
     """Return the hosts of the group `nodes`; UsageError if the file cannot be read."""
-    if not inventory.exists():
-        raise UsageError(
-            f"there is no inventory {inventory}", hint="an Ansible inventory with the GPU machines in a group `nodes`"
-        )
+    with storage(inventory, "read"):
+        if not inventory.exists():
+            raise UsageError(
+                f"there is no inventory {inventory}",
+                hint="an Ansible inventory with the GPU machines in a group `nodes`",
+            )
     program = Path(sys.executable).parent / "ansible-inventory"
     done = subprocess.run(  # noqa: S603 - our own environment's program, arguments are no shell text
         [str(program), "-i", str(inventory), "--list"], env=os.environ | utf8(), stdin=subprocess.DEVNULL,

@@ -98,7 +98,7 @@ class RunStores:
         with storage(self.runs_dir, "read"):
             if not self.runs_dir.is_dir():
                 return ()
-            found = [d.name for d in self.runs_dir.iterdir() if (d / "plan.json").is_file() and not d.is_symlink()]
+            found = [d.name for d in self.runs_dir.iterdir() if _is_run(d)]
         return tuple(sorted(found))
 
     def create(self, *, model: str, node: str, now: dt.datetime) -> RunStore:
@@ -108,6 +108,13 @@ class RunStores:
     def open(self, name: str) -> RunStore:
         """Open a run by name, path or `latest`."""
         return RunStore.open(self.runs_dir, name)
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        return (folder / "plan.json").is_file() and not folder.is_symlink()
+    except OSError:  # somebody else's
+        return False
 
 
 def _point(link: Path, target: str) -> None:

@@ -1,5 +1,6 @@
 """YAML and JSON files in, validated values out; one file is read when it is asked for."""
 
+import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from deploykit.catalog.profile import Profile
 from deploykit.catalog.validation import validate_yaml
 from deploykit.catalog.workload import Workload
 from deploykit.catalog.yaml_text import YamlText, parse_yaml
+from deploykit.effects.files import storage
 from deploykit.errors import CatalogError, Place
 
 KINDS: dict[str, type[BaseModel]] = {
@@ -57,14 +59,19 @@ class YamlCatalog:
         if kind not in KINDS:
             msg = f"no such kind: {kind}"
             raise ValueError(msg)
-        return tuple(sorted({path.stem for root in self._roots for path in (root / kind).glob("*.yaml")}))
+        found: set[str] = set()
+        for root in self._roots:
+            with storage(root / kind, "read"):
+                if (root / kind).is_dir():
+                    found |= {path.stem for path in (root / kind).iterdir() if path.suffix == ".yaml"}
+        return tuple(sorted(found))
 
     def path(self, kind: str, name: str) -> Path:
         """Return the file that describes a name; raises CatalogError with what was probably meant."""
         known = self.names(kind)
         if name not in known:
             raise unknown_name(kind, name, known)
-        return next(p for root in self._roots if (p := root / kind / f"{name}.yaml").is_file())
+        return next(p for root in self._roots if os.path.lexists(p := root / kind / f"{name}.yaml"))
 
     def model(self, name: str) -> Profile:
         """Load a model's profile."""

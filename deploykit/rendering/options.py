@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from deploykit.base import Value
+from deploykit.intent import DOMAIN
 
 
 class GatewayOptions(Value):
@@ -12,7 +13,7 @@ class GatewayOptions(Value):
     port: int = Field(8000, ge=1, le=65535, description="The one port clients use.")
     domain: str | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$",
+        pattern=DOMAIN,
         description="Public name of the gateway; with one it gets a certificate and speaks TLS.",
     )
     key_required: bool = Field(description="Ask for a bearer key; the key itself never enters a bundle.")

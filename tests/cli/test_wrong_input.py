@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import get_args
 
@@ -27,6 +28,76 @@ def test_a_mistake_in_the_intent_file_is_shown_where_it_stands(run, text, says):
     assert ran.code == 3, ran.err
     assert says in ran.err
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "the file is empty"),
+        (b"# nothing\n", "the file is empty"),
+        (b"model:\tqwen3-235b\n\tnode: local\n", "tab character"),
+        (b"\xff\xfem\0", "not UTF-8"),
+        (b"# x\n" * 400_000, "larger than 1 MiB"),
+        (b"hosts:\n", "`hosts` must be a list, but is null"),
+        (b"settings:\n", "`settings` must be `key: value` lines"),
+        (b"gateway: {domain: 'a b'}\n", "`gateway.domain`"),
+        (b"hosts: [{name: a, address: 'x y'}]\n", "`hosts[0].address`"),
+        (b"hosts: [{name: a, address: -oProxyCommand=x}]\n", "`hosts[0].address`"),
+        (b"hosts: [{name: a, address: b, user: -l}]\n", "`hosts[0].user`"),
+    ],
+)
+def test_an_intent_file_that_cannot_be_meant_is_one_error(run, content, says):
+    Path("deploykit.yaml").write_bytes(content)
+    ran = run("plan")
+    assert (ran.code, ran.out) == (3, "")
+    assert says in ran.err
+    assert "deploykit.yaml" in ran.err
+    assert len(ran.err) < 400
+
+
+@pytest.mark.parametrize("content", [b"model: qwen3-235b\r\nnode: local\r\n", b"\xef\xbb\xbfmodel: qwen3-235b\n"])
+def test_an_intent_file_of_another_editor_is_read(run, content):
+    Path("deploykit.yaml").write_bytes(content)
+    assert json.loads(run("config", "--json").out)["result"]["intent"]["model"] == "qwen3-235b"
+
+
+@pytest.mark.parametrize("what", ["folder", "dangling", "loop", "fifo"])
+def test_what_only_has_the_intent_files_name_is_not_ignored(run, what):
+    file = Path("deploykit.yaml")
+    match what:
+        case "folder":
+            file.mkdir()
+        case "fifo":
+            os.mkfifo(file)
+        case _:
+            file.symlink_to("deploykit.yaml" if what == "loop" else "nowhere")
+    for command in (("plan",), ("plan", "-f", "deploykit.yaml"), ("init", "qwen3-235b", "--node", "h200-sxm-8x")):
+        ran = run(*command)
+        assert ran.code == 2, ran.err
+        assert "deploykit.yaml is" in ran.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_what_may_not_be_read_is_one_error(run, monkeypatch):
+    closed = Path("closed")
+    closed.mkdir(mode=0)
+    within = str(closed / "x")
+    for args in (
+        ("plan", "-f", within),
+        ("report", within),
+        ("up", "-i", within, "--dry-run"),
+        ("render", "--out", within),
+    ):
+        ran = run(*args)
+        assert ran.code == 10, args
+        assert "closed" in ran.err
+    for variable in ("DEPLOYKIT_PROFILES", "DEPLOYKIT_DATA_DIR", "DEPLOYKIT_RUNS_DIR"):
+        monkeypatch.setenv(variable, within)
+        for args in (("models",), ("status",), ("report", "--list")):
+            ran = run(*args)
+            assert ran.code in {0, 3, 10}
+            assert "Traceback" not in ran.err
+        monkeypatch.delenv(variable)
 
 
 def test_a_file_that_is_not_there(run):

@@ -91,6 +91,16 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert failure(tmp_path / "none.yaml").what == "there is no such file"
 
 
+def test_what_only_looks_like_a_profile_is_named(own: Path) -> None:
+    (own / "workloads" / "folder.yaml").mkdir()
+    (own / "workloads" / "gone.yaml").symlink_to("nowhere")
+    catalog = YamlCatalog(PROFILES, extra=own)
+    for name, says in (("folder", "cannot be read"), ("gone", "there is no such file")):
+        with pytest.raises(CatalogError, match=says) as caught:
+            catalog.workload(name)
+        assert caught.value.where.file.endswith(f"{name}.yaml")
+
+
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert "cannot be read" in failure(tmp_path).what
 
