@@ -36,6 +36,9 @@ class Architecture(Facts):
     max_context: int = Field(gt=0, description="Tokens of context the checkpoint's config allows.")
     experts: Experts | None = Field(None, description="Null for a dense model.")
     attention: tuple[AttentionGroup, ...] = Field(min_length=1)
+    draft_attention: tuple[AttentionGroup, ...] = Field(
+        (), description="What the draft module's layers keep where speculative decoding runs it."
+    )
 
 
 class Checkpoint(Facts):

@@ -34,6 +34,7 @@ def arithmetic(plan: Plan) -> tuple[str, ...]:
         f"memory of one {unit}: {memory.formula}",
         *(f"  {line.name}: {line.gib:.2f} GiB, {line.because}" for line in memory.lines),
         f"  KV cache: {memory.kv_gib:.2f} GiB, {memory.kv_tokens:,} tokens per engine",
+        *(f"  {line}" for line in engine_says(plan)),
     ]
     lines.append(
         f"limits: {limits.max_model_len:,} tokens of context, {limits.max_num_seqs:,} sequences at once, "
@@ -42,6 +43,20 @@ def arithmetic(plan: Plan) -> tuple[str, ...]:
     )
     lines += [f"not {rejected.layout}: {rejected.because}" for rejected in plan.rejected]
     return tuple(lines)
+
+
+def engine_says(plan: Plan) -> tuple[str, ...]:
+    """Return what vLLM will say of its KV cache when it starts, and how it counts; empty where that is not known."""
+    figures, length = plan.memory.engine, plan.limits.max_model_len
+    if figures is None:
+        return ()
+    whose = "each rank's " if plan.parallelism.data > 1 else ""
+    says = (
+        f"vLLM will say: {whose}{figures.kv_tokens:,} tokens, {figures.max_concurrency:,.2f} requests of {length:,} tokens "
+        f"at once. It makes {figures.blocks:,} blocks of {figures.block_bytes:,} bytes, of which such a request takes up to "
+        f"{figures.blocks_per_request:,}"
+    )
+    return (says,)
 
 
 def why(plan: Plan, key: str) -> str:

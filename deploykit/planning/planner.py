@@ -16,7 +16,7 @@ from deploykit.planning.candidates import (
 from deploykit.planning.choosing import Chosen, choose, passed_over, tried_layouts
 from deploykit.planning.doubts import gpu_doubts, rehearsal_doubts
 from deploykit.planning.limits import limits_of, traffic_of
-from deploykit.planning.memory import Ground, capacity_of, cpu_budget, gpu_budget
+from deploykit.planning.memory import Ground, capacity_of, cpu_budget, gpu_budget, with_engine_figures
 from deploykit.planning.plan import MemoryBudget, Parallelism, Plan, PlannedCheckpoint, RejectedLayout
 from deploykit.planning.planned_settings import Decided, checkpoint_reason, planned_settings
 from deploykit.planning.refusals import (
@@ -91,6 +91,7 @@ def _gpu_plan(request: PlanRequest) -> Plan:
     need, ground = chosen.fitting.need, candidate.ground
     capacity = capacity_of(request.node.gpu) if request.node.gpu else None
     budget = gpu_budget(need, ground, capacity_basis=capacity[1] if capacity else "unknown")
+    budget = with_engine_figures(budget, need, chosen.fitting.limits)
     decided = Decided(
         layout=chosen.fitting.layout,
         layout_because=chosen.because,
@@ -176,6 +177,7 @@ def _rehearsal_plan(request: PlanRequest) -> Plan:
         runtime="cpu",
         max_context=longest,
     )
+    budget = with_engine_figures(budget, need, limits)
     decided = Decided(
         layout=Parallelism(),
         layout_because="one process on one CPU: the CPU build fails on data and expert parallelism",
@@ -205,6 +207,9 @@ def _host_ground(request: PlanRequest, weights: Weights, wishes: Wishes) -> Grou
         utilization=1.0,
         kv_dtype=wishes.kv_storage,
         kv_cache_bytes=wishes.kv_cache_bytes,
+        paging=request.engine.cpu.paging,
+        page_tokens=wishes.page_tokens,
+        prefix_caching=wishes.prefix_caching is not False,
     )
 
 
