@@ -29,6 +29,9 @@ class Latent(Value):
     layers: int = Field(gt=0)
     kv_lora_rank: int = Field(gt=0)
     rope_dim: int = Field(gt=0)
+    q_lora_rank: int | None = Field(None, gt=0, description="Null is unknown.")
+    nope_dim: int | None = Field(None, gt=0, description="Part of a query head without rotation; null is unknown.")
+    value_dim: int | None = Field(None, gt=0, description="Size of one value head; null is unknown.")
 
 
 class RecordFormat(Value):
@@ -77,6 +80,27 @@ class Ring(Value):
     row_bytes: int = Field(gt=0)
 
 
+class Compressor(Value):
+    """Projections of so many layers that make records: from the hidden size to `width`."""
+
+    layers: int = Field(gt=0)
+    width: int = Field(gt=0)
+
+
+class CompressedProjections(Value):
+    """Weight matrices of compressed sparse attention, in config.json's words."""
+
+    layers: int = Field(gt=0)
+    head_dim: int = Field(gt=0)
+    q_lora_rank: int = Field(gt=0)
+    o_lora_rank: int = Field(gt=0)
+    o_groups: int = Field(gt=0)
+    indexers: int = Field(0, ge=0, description="Layers with an indexer.")
+    index_heads: int = Field(0, ge=0)
+    index_dim: int = Field(0, ge=0)
+    compressors: tuple[Compressor, ...] = ()
+
+
 class CompressedLatent(Value):
     """Compressed sparse attention (DeepSeek V4): streams of latent and indexer records, windows, compressors' states."""
 
@@ -85,6 +109,7 @@ class CompressedLatent(Value):
     streams: tuple[Stream, ...] = ()
     windows: tuple[Window, ...] = ()
     rings: tuple[Ring, ...] = ()
+    projections: CompressedProjections | None = Field(None, description="Its weights; null is unknown.")
 
 
 class Mamba2(Value):

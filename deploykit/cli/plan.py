@@ -11,7 +11,7 @@ from deploykit.cli.console import entry, envelope, heading, result, say, table
 if TYPE_CHECKING:
     from deploykit.cli.context import Context
     from deploykit.intent import Intent
-    from deploykit.planning.plan import Plan
+    from deploykit.planning.plan import MemoryLine, Plan
     from deploykit.workflows.planning import Planned
 
 
@@ -107,6 +107,8 @@ def placeholder_hosts(planned: "Planned", intent: "Intent") -> tuple[str, ...]:
 
 def show_plan(plan: "Plan", *, settings: bool) -> None:
     """Print a plan for people."""
+    from deploykit.planning.explain import engine_says
+
     where = f"{plan.nodes} x {plan.node}" if plan.nodes > 1 else plan.node
     result(f"{plan.title} on {where} for `{plan.workload}`, {plan.engine}")
     if plan.stand_in:
@@ -134,12 +136,14 @@ def show_plan(plan: "Plan", *, settings: bool) -> None:
     table(
         ("part", "GiB", "because"),
         [
-            *((line.name, f"{line.gib:,.2f}", line.because) for line in memory.lines),
+            *(row for line in memory.lines for row in _rows(line)),
             ("KV cache", f"{memory.kv_gib:,.2f}", memory.formula),
             ("available", f"{memory.available_gib:,.2f}", f"{memory.utilization:.0%} of {memory.capacity_gib:,.2f}"),
         ],
         right=("GiB",),
     )
+    for line in engine_says(plan):
+        say(f"\n{line}")
     if settings:
         show_settings(plan)
     if plan.rejected:
@@ -150,6 +154,11 @@ def show_plan(plan: "Plan", *, settings: bool) -> None:
         table(("weight", "says"), [(c.weight.value, c.says) for c in plan.caveats])
     if not settings:
         say("\n--explain shows every vLLM setting with its reason; `deploykit up --dry-run` all that would happen")
+
+
+def _rows(line: "MemoryLine") -> "list[tuple[str, str, str]]":
+    parts = [(f"  {part.name}", f"{part.gib:,.2f}", part.because) for part in line.parts]
+    return [(line.name, f"{line.gib:,.2f}", line.because), *parts]
 
 
 def show_settings(plan: "Plan") -> None:

@@ -122,7 +122,7 @@ def _named(request: PlanRequest, name: str) -> Checkpoint:
 
 
 def _ground(request: PlanRequest, checkpoint: Checkpoint, wishes: Wishes, architecture: Architecture) -> Ground | None:
-    weights = weights_of(checkpoint, request.served)
+    weights = weights_of(checkpoint, request.served, drafting=wishes.draft_tokens > 0)
     capacity = capacity_of(request.node.gpu) if request.node.gpu else None
     if weights is None or capacity is None or request.capability is None:
         return None
@@ -139,6 +139,7 @@ def _ground(request: PlanRequest, checkpoint: Checkpoint, wishes: Wishes, archit
         page_tokens=wishes.page_tokens,
         prefix_caching=wishes.prefix_caching is not False,
         draft_tokens=wishes.draft_tokens,
+        draft_layers=checkpoint.draft_layers or 1,
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from deploykit.base import Value
 from deploykit.catalog.catalog import nearest
 from deploykit.errors import UsageError
-from deploykit.planning.plan import Choice, Plan
+from deploykit.planning.plan import Choice, MemoryLine, Plan
 
 
 class Row(Value):
@@ -32,7 +32,7 @@ def arithmetic(plan: Plan) -> tuple[str, ...]:
     lines = [
         f"layout: {layout} on {plan.nodes} x {plan.node}",
         f"memory of one {unit}: {memory.formula}",
-        *(f"  {line.name}: {line.gib:.2f} GiB, {line.because}" for line in memory.lines),
+        *(text for line in memory.lines for text in _memory_lines(line)),
         f"  KV cache: {memory.kv_gib:.2f} GiB, {memory.kv_tokens:,} tokens per engine",
         *(f"  {line}" for line in engine_says(plan)),
     ]
@@ -43,6 +43,11 @@ def arithmetic(plan: Plan) -> tuple[str, ...]:
     )
     lines += [f"not {rejected.layout}: {rejected.because}" for rejected in plan.rejected]
     return tuple(lines)
+
+
+def _memory_lines(line: MemoryLine) -> tuple[str, ...]:
+    parts = (f"    {part.name}: {part.gib:.2f} GiB, {part.because}" for part in line.parts)
+    return (f"  {line.name}: {line.gib:.2f} GiB, {line.because}", *parts)
 
 
 def engine_says(plan: Plan) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from deploykit.planning.caches import Storage, caches_of, is_packed
 from deploykit.planning.pages import NULL_BLOCKS, Pool, pool_of
 from deploykit.planning.plan import EngineFigures, MemoryBudget, MemoryLine, Parallelism, SchedulerLimits
 from deploykit.planning.weights import Weights, gpu_share_gb, stage_share
+from deploykit.planning.weights_line import weights_line
 from deploykit.units import GB, GIB
 
 UTILIZATION = 0.90
@@ -41,6 +42,7 @@ class Ground:
     prefix_caching: bool = True
     draft_tokens: int = 0
     """Tokens that speculative decoding proposes each step; above zero the draft module runs."""
+    draft_layers: int = 1
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def gpu_need(ground: Ground, layout: Parallelism) -> Need:
 def kv_pool(ground: Ground, layout: Parallelism) -> Pool:
     """Return the pool of blocks that vLLM makes on the GPU with most layers."""
     architecture = ground.architecture
-    drafts = architecture.draft_attention if ground.draft_tokens else ()
+    drafts = architecture.draft_attention * ground.draft_layers if ground.draft_tokens else ()
     storage = Storage(
         dtype=ground.kv_dtype,
         capability=ground.capability,
@@ -160,9 +162,8 @@ def kv_pool(ground: Ground, layout: Parallelism) -> Pool:
 
 def gpu_budget(need: Need, ground: Ground, *, capacity_basis: str) -> MemoryBudget:
     """Return the budget of one GPU, with its sum in words."""
-    layout, weights = need.layout, ground.weights
     lines = [
-        MemoryLine(name="weights", gib=need.weights_gib, because=_weights_because(weights, layout)),
+        weights_line(ground.weights, need.layout, ground.architecture),
         MemoryLine(
             name="runtime reserve",
             gib=need.reserve_gib,
@@ -186,7 +187,7 @@ def gpu_budget(need: Need, ground: Ground, *, capacity_basis: str) -> MemoryBudg
         kv_gib=need.kv_gib,
         kv_bytes_per_token=need.bytes_per_token,
         bytes_per_sequence=need.bytes_per_sequence,
-        kv_tokens=need.rank_tokens * layout.data,
+        kv_tokens=need.rank_tokens * need.layout.data,
         formula=_formula(start, lines, need),
     )
 
@@ -230,18 +231,6 @@ def capacity_of(gpu: Gpu) -> tuple[float, str] | None:
     if gpu.memory_gb is not None:
         return gpu.memory_gb * GB, "from its datasheet"
     return None
-
-
-def _weights_because(weights: Weights, layout: Parallelism) -> str:
-    size = f"{weights.gpu_gb:.1f} GB ({weights.basis})"
-    if layout.expert:
-        ranks = layout.tensor * layout.data
-        split = f"{weights.experts_gb:.1f} GB of experts over {ranks} GPUs, the rest over {layout.tensor}"
-    else:
-        split = f"over {layout.tensor} GPUs" if layout.tensor > 1 else "on one GPU"
-    stages = f", in {layout.pipeline} stages" if layout.pipeline > 1 else ""
-    host = f"; {weights.host_gb:.1f} GB more stay in host memory" if weights.host_gb else ""
-    return f"{size}, {split}{stages}{host}"
 
 
 def _formula(start: str, lines: list[MemoryLine], need: Need) -> str:

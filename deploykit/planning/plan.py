@@ -55,12 +55,21 @@ class Parallelism(Value):
         return f"{self.replicas} x ({layout})" if self.replicas > 1 else layout
 
 
+class MemoryPart(Value):
+    """A part of one line."""
+
+    name: str
+    gib: float
+    because: str
+
+
 class MemoryLine(Value):
     """One line of the memory budget."""
 
     name: str
     gib: float
     because: str
+    parts: tuple[MemoryPart, ...] = Field((), description="What the line is made of, where that is known; they add up.")
 
 
 class EngineFigures(Value):

@@ -110,7 +110,7 @@ def _gpu_plan(request: PlanRequest) -> Plan:
         repo=candidate.checkpoint.repo,
         revision=candidate.checkpoint.revision,
         precision=candidate.checkpoint.precision,
-        weights_gb=ground.weights.gpu_gb + ground.weights.host_gb,
+        weights_gb=ground.weights.checkpoint_gb,
         weights_basis=ground.weights.basis,
     )
     on = Footing(checkpoint=candidate.checkpoint.name, expert=decided.layout.expert)
