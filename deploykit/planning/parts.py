@@ -63,7 +63,8 @@ def _attention(group: AttentionGroup, architecture: Architecture) -> Iterator[Pa
             keys = group.kv_heads * (group.key_dim + group.value_dim)
             queries = heads * (group.key_dim + group.value_dim)
             yield Part("attention", group.layers * hidden * queries, "dense", "tensor")
-            yield Part("attention keys and values", group.layers * hidden * keys, "dense", "tensor", group.kv_heads)
+            name = "keys and values" if group.window is None else "keys and values of windows"
+            yield Part(name, group.layers * hidden * keys, "dense", "tensor", group.kv_heads)
         case Latent(q_lora_rank=int(rank), nope_dim=int(nope), value_dim=int(value)):
             cut = rank * (nope + group.rope_dim) + group.kv_lora_rank * (nope + value) + value * hidden
             down = hidden * (rank + group.kv_lora_rank + group.rope_dim)

@@ -18,6 +18,10 @@ NOT_ACCOUNTED = Part("not accounted", 0, "dense", "tensor")
 """A published size less the parts: vision towers, norms, and what is not in the facts."""
 
 
+NOTHING = 1e-6
+"""A smaller share than this is rounding."""
+
+
 @dataclass(frozen=True)
 class SizedPart:
     """A part and its GB, over all GPUs that share it."""
@@ -135,7 +139,7 @@ def _counted(made: Iterable[Part], checkpoint: Checkpoint, host: float, *, draft
     bits = _bits(made, checkpoint, published)
     sized = [SizedPart(p, p.elements * bits[p.stored] / 8 / GB) for p in made]
     rest = 0.0 if published is None else published - sum(s.gb for s in sized)
-    if rest > 0:
+    if published is not None and rest > published * NOTHING:
         sized.append(SizedPart(NOT_ACCOUNTED, rest))
     loaded = tuple(s for s in sized if drafting or not s.part.draft)
     experts = sum(s.gb for s in loaded if s.part.spread == "experts")
