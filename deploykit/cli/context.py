@@ -15,6 +15,7 @@ from deploykit.settings import OVERRIDES, Environment, read_environment, secrets
 
 if TYPE_CHECKING:
     from deploykit.catalog.catalog import Catalog
+    from deploykit.effects.memories import FileMemories
     from deploykit.effects.records import Records
     from deploykit.effects.run_store import RunStores
     from deploykit.intent import CostIntent
@@ -70,6 +71,13 @@ class Context:
         from deploykit.effects.records import Records
 
         return Records(paths.data_dir())
+
+    @cached_property
+    def memories(self) -> "FileMemories":
+        """What engines said of their memory when they last started."""
+        from deploykit.effects.memories import FileMemories
+
+        return FileMemories(paths.data_dir())
 
     def intent(self, file: Path | None, command_line: dict[str, Any]) -> "Resolved":
         """Merge defaults, file, environment and command line."""
@@ -128,6 +136,7 @@ class Context:
             records=self.records,
             profiles=paths.shipped("profiles"),
             secrets=self.secrets,
+            memories=self.memories,
             versions={
                 "deploykit": __version__,
                 "python": platform.python_version(),

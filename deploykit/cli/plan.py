@@ -35,7 +35,7 @@ def plan(
     """Decide layout, memory, limits and vLLM settings for a model on a machine, with reasons."""
     from deploykit.workflows.bundling import make_bundle
 
-    _context, intent, planned = planned_from(
+    context, intent, planned = planned_from(
         file, {"model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint}, set_
     )
     make_bundle(
@@ -47,7 +47,7 @@ def plan(
     elif why is not None:
         show_why(decided, why)
     else:
-        show_plan(decided, settings=explain)
+        show_plan(decided, settings=explain, last=last_time_here(context, decided))
 
 
 def render(
@@ -105,7 +105,15 @@ def placeholder_hosts(planned: "Planned", intent: "Intent") -> tuple[str, ...]:
     return tuple(host.address for host in intent.hosts) or tuple(f"node{i + 1}" for i in range(planned.plan.nodes))
 
 
-def show_plan(plan: "Plan", *, settings: bool) -> None:
+def last_time_here(context: "Context", plan: "Plan") -> str | None:
+    """Return what the engine said of its memory when the same last ran on such a node, if it did."""
+    from deploykit.deploying.remembered import key_of, last_time
+
+    found = context.memories.find(key_of(plan))
+    return last_time(found, plan) if found else None
+
+
+def show_plan(plan: "Plan", *, settings: bool, last: str | None = None) -> None:
     """Print a plan for people."""
     from deploykit.planning.explain import engine_says
 
@@ -144,6 +152,8 @@ def show_plan(plan: "Plan", *, settings: bool) -> None:
     )
     for line in engine_says(plan):
         say(f"\n{line}")
+    if last:
+        say(last)
     if settings:
         show_settings(plan)
     if plan.rejected:

@@ -24,14 +24,3 @@ def test_ready_is_health_or_no_http_at_all(engine):
     assert engine.is_ready(entry(health="headless"))
     assert not engine.is_ready(entry(health="HTTP 503"))
     assert not engine.is_ready(entry(health="headless", state="failed"))
-
-
-def test_evidence_is_of_the_last_start_alone(engine):
-    lines = ["old", engine.START + "a", "between", engine.START + "b", "new"]
-    assert engine.since_start(lines) == ["new"]
-    assert engine.since_start(["only"]) == ["only"]
-
-
-def test_the_template_says_when_a_start_begins(engine, playbooks):
-    template = (playbooks / "roles/engine/templates/supervisord.conf.j2").read_text()
-    assert f"echo '{engine.START}" in template
