@@ -1,11 +1,10 @@
-"""Attention layers as groups of one kind: what each keeps per token and per sequence.
+"""Attention layers as groups of one kind: what each keeps, as facts.
 
 A model is a list of groups: GPT-OSS is one group of full and one of sliding-window layers, Nemotron 3 one of
-attention and one of Mamba layers. Sizes are bytes over all layers of the group on one GPU.
+attention and one of Mamba layers. How vLLM pages it is in `planning/pages.py`.
 """
 
-import math
-from typing import Annotated, Literal, assert_never
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -30,6 +29,9 @@ class Latent(Value):
     layers: int = Field(gt=0)
     kv_lora_rank: int = Field(gt=0)
     rope_dim: int = Field(gt=0)
+    q_lora_rank: int | None = Field(None, gt=0, description="Null is unknown.")
+    nope_dim: int | None = Field(None, gt=0, description="Part of a query head without rotation; null is unknown.")
+    value_dim: int | None = Field(None, gt=0, description="Size of one value head; null is unknown.")
 
 
 class RecordFormat(Value):
@@ -37,6 +39,9 @@ class RecordFormat(Value):
 
     name: str
     bytes: int = Field(gt=0)
+    page_alignment: int = Field(
+        1, gt=0, description="vLLM rounds the bytes of a page of such records up to a multiple."
+    )
     min_capability: float = Field(description="Lowest CUDA compute capability with kernels for it.")
     below_capability: float | None = Field(None, description="Only GPUs below this capability have kernels for it.")
     kv_cache_dtype: str | None = Field(
@@ -44,24 +49,67 @@ class RecordFormat(Value):
     )
 
 
+Formats = Annotated[
+    tuple[RecordFormat, ...],
+    Field(min_length=1, description="Largest first; the smallest the GPU has is used."),
+]
+
+
 class Stream(Value):
     """Records that some layers keep: one for every `tokens_per_record` tokens."""
 
     layers: int = Field(gt=0)
     tokens_per_record: int = Field(gt=0)
-    formats: tuple[RecordFormat, ...] = Field(
-        min_length=1, description="Largest first; the smallest the GPU has is used."
-    )
+    formats: Formats
+
+
+class Window(Value):
+    """Records that some layers keep of the last `window` tokens, one for each."""
+
+    layers: int = Field(gt=0)
+    window: int = Field(gt=0)
+    page_tokens: int = Field(gt=0, description="Tokens in a page; vLLM's code fixes it.")
+    formats: Formats
+
+
+class Ring(Value):
+    """A buffer of fixed size that some layers keep for every sequence."""
+
+    layers: int = Field(gt=0)
+    rows: int = Field(gt=0)
+    row_bytes: int = Field(gt=0)
+
+
+class Compressor(Value):
+    """Projections of so many layers that make records: from the hidden size to `width`."""
+
+    layers: int = Field(gt=0)
+    width: int = Field(gt=0)
+
+
+class CompressedProjections(Value):
+    """Weight matrices of compressed sparse attention, in config.json's words."""
+
+    layers: int = Field(gt=0)
+    head_dim: int = Field(gt=0)
+    q_lora_rank: int = Field(gt=0)
+    o_lora_rank: int = Field(gt=0)
+    o_groups: int = Field(gt=0)
+    indexers: int = Field(0, ge=0, description="Layers with an indexer.")
+    index_heads: int = Field(0, ge=0)
+    index_dim: int = Field(0, ge=0)
+    compressors: tuple[Compressor, ...] = ()
 
 
 class CompressedLatent(Value):
-    """Compressed sparse attention (DeepSeek V4's CSA and HCA): streams of latent and indexer records, plus a window."""
+    """Compressed sparse attention (DeepSeek V4): streams of latent and indexer records, windows, compressors' states."""
 
     kind: Literal["compressed_latent"] = "compressed_latent"
-    streams: tuple[Stream, ...] = Field(min_length=1)
-    window_bytes_per_sequence: int = Field(
-        ge=0, description="What the sliding-window layers keep per sequence, in bytes."
-    )
+    page_tokens: int = Field(256, gt=0, description="Tokens in a page of the streams; the kernels take no other.")
+    streams: tuple[Stream, ...] = ()
+    windows: tuple[Window, ...] = ()
+    rings: tuple[Ring, ...] = ()
+    projections: CompressedProjections | None = Field(None, description="Its weights; null is unknown.")
 
 
 class Mamba2(Value):
@@ -80,80 +128,17 @@ class Mamba2(Value):
 AttentionGroup = Annotated[GroupedQuery | Latent | CompressedLatent | Mamba2, Field(discriminator="kind")]
 
 KvDtype = Literal["bf16", "fp8"]
-_BYTES: dict[str, int] = {"bf16": 2, "fp8": 1, "float32": 4, "float16": 2, "bfloat16": 2}
 
 
-def _sharded(heads: int, tensor_parallel: int) -> int:
-    """Heads one GPU holds: an even share, and never less than one (the rest are copies)."""
-    return max(1, math.ceil(heads / tensor_parallel))
-
-
-def record_format(stream: Stream, capability: float, *, kv_cache_dtype: str | None = None) -> RecordFormat:
+def record_format(
+    formats: tuple[RecordFormat, ...], capability: float, *, kv_cache_dtype: str | None = None
+) -> RecordFormat:
     """Return the format a GPU of this compute capability uses: the one asked for by name, or the smallest it can."""
     usable = [
         f
-        for f in stream.formats
+        for f in formats
         if f.min_capability <= capability and (f.below_capability is None or capability < f.below_capability)
     ]
     named = [f for f in usable if f.kv_cache_dtype is not None and f.kv_cache_dtype == kv_cache_dtype]
     unnamed = [f for f in usable if f.kv_cache_dtype is None]
-    return min(named or unnamed or stream.formats[:1], key=lambda f: f.bytes)
-
-
-def bytes_per_token(
-    group: AttentionGroup,
-    *,
-    dtype: KvDtype,
-    tensor_parallel: int,
-    capability: float,
-    kv_cache_dtype: str | None = None,
-) -> float:
-    """Return the bytes one more token of context costs on one GPU; 0 for windowed and Mamba layers.
-
-    `kv_cache_dtype` is vLLM's setting of that name; it matters only for record formats that must be asked for.
-
-    Latent and compressed records have one head, so tensor parallelism copies them (vLLM 0.32.0,
-    `v1/kv_cache_interface.py`: `max_tp_shards=1`); KV heads are shared out until one is left per GPU.
-    """
-    match group:
-        case GroupedQuery():
-            if group.window is not None:
-                return 0.0
-            return (
-                group.layers
-                * _sharded(group.kv_heads, tensor_parallel)
-                * (group.key_dim + group.value_dim)
-                * _BYTES[dtype]
-            )
-        case Latent():
-            return group.layers * (group.kv_lora_rank + group.rope_dim) * _BYTES[dtype]
-        case CompressedLatent():
-            return sum(
-                s.layers * record_format(s, capability, kv_cache_dtype=kv_cache_dtype).bytes / s.tokens_per_record
-                for s in group.streams
-            )
-        case Mamba2():
-            return 0.0
-        case _:
-            assert_never(group)
-
-
-def bytes_per_sequence(group: AttentionGroup, *, dtype: KvDtype, tensor_parallel: int) -> int:
-    """Return the bytes a sequence costs on one GPU whatever its length: windows, Mamba state, convolution state."""
-    match group:
-        case GroupedQuery():
-            if group.window is None:
-                return 0
-            heads = _sharded(group.kv_heads, tensor_parallel)
-            return group.layers * heads * (group.key_dim + group.value_dim) * group.window * _BYTES[dtype]
-        case Latent():
-            return 0
-        case CompressedLatent():
-            return group.window_bytes_per_sequence
-        case Mamba2():
-            heads = _sharded(group.heads, tensor_parallel)
-            state = heads * group.head_dim * group.state_size * _BYTES[group.state_dtype]
-            channels = heads * group.head_dim + 2 * _sharded(group.groups, tensor_parallel) * group.state_size
-            return group.layers * (state + (group.conv_kernel - 1) * channels * 2)
-        case _:
-            assert_never(group)
+    return min(named or unnamed or formats[:1], key=lambda f: f.bytes)

@@ -45,6 +45,18 @@ class InstallSource(Facts):
     official: bool = Field(description="Published by the vLLM project itself.")
 
 
+class Paging(Value):
+    """How a build pages the KV cache where nothing is set."""
+
+    page_tokens: int = Field(16, gt=0, description="Tokens in a page of attention: vLLM's default `block-size`.")
+    latent_page_tokens: int = Field(
+        64, gt=0, description="The same for latent attention (MLA), as its kernels want it."
+    )
+    batches_in_flight: int = Field(
+        2, gt=0, description="Steps under way at once on one pipeline stage: asynchronous scheduling has two."
+    )
+
+
 class Runtime(Value):
     """One build of the engine."""
 
@@ -53,6 +65,7 @@ class Runtime(Value):
     lock: str | None = Field(None, description="Lock file beside this one, with hashes.")
     environment: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, JsonValue] = Field(default_factory=dict)
+    paging: Paging = Paging()
 
 
 class ContainerImage(Facts):

@@ -23,6 +23,19 @@ class Experts(Value):
     per_token: int = Field(gt=0)
     shared: int | None = Field(None, ge=0, description="Shared experts per layer; null is unknown.")
     width: int = Field(gt=0, description="Intermediate size of one expert.")
+    layers: int | None = Field(None, gt=0, description="Layers that have experts; null is unknown.")
+    gated: bool = Field(True, description="Three matrices an expert (gate, up, down); without a gate two.")
+    latent_width: int | None = Field(
+        None, gt=0, description="What experts see instead of the hidden size, where they work on a projection of it."
+    )
+    shared_width: int | None = Field(None, gt=0, description="Intermediate size of a shared expert, where it differs.")
+
+
+class DenseMlp(Value):
+    """Layers with an ordinary MLP where others have experts."""
+
+    layers: int = Field(gt=0)
+    width: int = Field(gt=0)
 
 
 class Architecture(Facts):
@@ -35,7 +48,15 @@ class Architecture(Facts):
     vocab_size: int = Field(gt=0)
     max_context: int = Field(gt=0, description="Tokens of context the checkpoint's config allows.")
     experts: Experts | None = Field(None, description="Null for a dense model.")
+    dense_mlp: DenseMlp | None = Field(None, description="Null where every layer has experts, or it is not known.")
+    tied_embeddings: bool = Field(False, description="One matrix is embedding and output head.")
+    hyper_connections: int | None = Field(
+        None, gt=0, description="Residual streams that learned connections mix (config.json's `hc_mult`)."
+    )
     attention: tuple[AttentionGroup, ...] = Field(min_length=1)
+    draft_attention: tuple[AttentionGroup, ...] = Field(
+        (), description="One layer of the draft module: what it keeps where speculative decoding runs it."
+    )
 
 
 class Checkpoint(Facts):
@@ -51,6 +72,13 @@ class Checkpoint(Facts):
     )
     weights_gb: float | None = Field(gt=0, description="Size on disk in GB (10^9 bytes); null is unknown.")
     min_memory_gb: float | None = Field(None, gt=0, description="GPU memory the publisher or recipe asks for, in GB.")
+    dense_precision: Literal["bf16", "fp8", "mxfp8"] | None = Field(
+        None, description="How attention, shared experts and dense MLPs are stored; null is unknown."
+    )
+    draft_layers: int | None = Field(None, gt=0, description="Decoder layers of its draft module; null is unknown.")
+    draft_experts: int | None = Field(
+        None, gt=0, description="Routed experts of a drafting layer, where they are fewer than in the model's own."
+    )
     host_memory_gb: float | None = Field(None, gt=0, description="Of `weights_gb`, what stays in pinned host RAM.")
     quantization_block: int | None = Field(
         None, gt=0, description="Block width of the weight scales; a GPU's share of an expert must be a multiple."

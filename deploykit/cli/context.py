@@ -14,6 +14,7 @@ from deploykit.settings import OVERRIDES, Environment, read_environment, secrets
 
 if TYPE_CHECKING:
     from deploykit.catalog.catalog import Catalog
+    from deploykit.effects.memories import FileMemories
     from deploykit.effects.records import Records
     from deploykit.effects.run_store import RunStores
     from deploykit.intent import CostIntent
@@ -73,6 +74,13 @@ class Context:
         from deploykit.effects.records import Records
 
         return Records(paths.data_dir())
+
+    @cached_property
+    def memories(self) -> "FileMemories":
+        """What engines said of their memory when they last started."""
+        from deploykit.effects.memories import FileMemories
+
+        return FileMemories(paths.data_dir())
 
     def intent(self, file: Path | None, command_line: dict[str, Any]) -> "Resolved":
         """Merge defaults, file, environment and command line."""
@@ -137,6 +145,7 @@ class Context:
             records=self.records,
             profiles=paths.shipped("profiles"),
             secrets=self.secrets,
+            memories=self.memories,
             versions={
                 "deploykit": __version__,
                 "python": platform.python_version(),

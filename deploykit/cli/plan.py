@@ -12,7 +12,7 @@ from deploykit.cli.plan_view import show_alternatives, show_measured, show_opera
 if TYPE_CHECKING:
     from deploykit.cli.context import Context
     from deploykit.intent import Intent
-    from deploykit.planning.plan import Plan
+    from deploykit.planning.plan import MemoryLine, Plan
     from deploykit.workflows.history import MeasuredHere
     from deploykit.workflows.planning import Planned
 
@@ -81,7 +81,8 @@ def plan(
     else:
         from deploykit.workflows.history import measured_here
 
-        show_plan(decided, settings=explain, before=measured_here(context.runs, decided))
+        last = last_time_here(context, decided)
+        show_plan(decided, settings=explain, last=last, before=measured_here(context.runs, decided))
 
 
 def planned_from(
@@ -104,8 +105,18 @@ def placeholder_hosts(planned: "Planned", intent: "Intent") -> tuple[str, ...]:
     return tuple(host.address for host in intent.hosts) or tuple(f"node{i + 1}" for i in range(planned.plan.nodes))
 
 
-def show_plan(plan: "Plan", *, settings: bool, before: "MeasuredHere | None" = None) -> None:
+def last_time_here(context: "Context", plan: "Plan") -> str | None:
+    """Return what the engine said of its memory when the same last ran on such a node, if it did."""
+    from deploykit.deploying.remembered import key_of, last_time
+
+    found = context.memories.find(key_of(plan))
+    return last_time(found, plan) if found else None
+
+
+def show_plan(plan: "Plan", *, settings: bool, last: str | None = None, before: "MeasuredHere | None" = None) -> None:
     """Print a plan for people."""
+    from deploykit.planning.explain import engine_says
+
     where = f"{plan.nodes} x {plan.node}" if plan.nodes > 1 else plan.node
     result(f"{plan.title} on {where} for `{plan.workload}`, {plan.engine}")
     if plan.stand_in:
@@ -133,12 +144,16 @@ def show_plan(plan: "Plan", *, settings: bool, before: "MeasuredHere | None" = N
     table(
         ("part", "GiB", "because"),
         [
-            *((line.name, f"{line.gib:,.2f}", line.because) for line in memory.lines),
+            *(row for line in memory.lines for row in _rows(line)),
             ("KV cache", f"{memory.kv_gib:,.2f}", memory.formula),
             ("available", f"{memory.available_gib:,.2f}", f"{memory.utilization:.0%} of {memory.capacity_gib:,.2f}"),
         ],
         right=("GiB",),
     )
+    for line in engine_says(plan):
+        say(f"\n{line}")
+    if last:
+        say(last)
     if settings:
         show_settings(plan)
     if plan.rejected:
@@ -153,6 +168,11 @@ def show_plan(plan: "Plan", *, settings: bool, before: "MeasuredHere | None" = N
         table(("weight", "says"), [(c.weight.value, c.says) for c in plan.caveats])
     if not settings:
         say("\n--explain shows every vLLM setting with its reason; `deploykit up --dry-run` all that would happen")
+
+
+def _rows(line: "MemoryLine") -> "list[tuple[str, str, str]]":
+    parts = [(f"  {part.name}", f"{part.gib:,.2f}", part.because) for part in line.parts]
+    return [(line.name, f"{line.gib:,.2f}", line.because), *parts]
 
 
 def show_settings(plan: "Plan") -> None:

@@ -32,11 +32,15 @@ class HostOutcome(Value):
 
 
 class EngineMemory(Value):
-    """What the engine says about its KV cache when it has started; null where it did not say."""
+    """What the engine says about its memory when it has started; null where it did not say."""
 
     kv_cache_tokens: int | None = None
     gpu_blocks: int | None = None
     block_size: int | None = None
+    max_concurrency: float | None = Field(None, description="Requests of `max-model-len` that fit at once.")
+    weights_gib: float | None = Field(None, description="On the GPU that holds most.")
+    kv_cache_gib: float | None = Field(None, description="On the GPU that has least left for it.")
+    graphs_gib: float | None = Field(None, description="CUDA graphs.")
 
 
 class Deployment(Value):

@@ -41,6 +41,10 @@ def deployment_from(
             kv_cache_tokens=_whole(first, "kv_cache_tokens"),
             gpu_blocks=_whole(first, "num_gpu_blocks"),
             block_size=_whole(first, "block_size"),
+            max_concurrency=_decimal(first, "max_concurrency"),
+            weights_gib=_decimal(first, "weights_gib"),
+            kv_cache_gib=_decimal(first, "kv_cache_gib"),
+            graphs_gib=_decimal(first, "graphs_gib"),
         ),
         started_at=started_at,
         seconds=seconds,
@@ -82,3 +86,8 @@ def _on(host: HostOutcome | None) -> str:
 def _whole(facts: Mapping[str, object], key: str) -> int | None:
     value = facts.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _decimal(facts: Mapping[str, object], key: str) -> float | None:
+    value = facts.get(key)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

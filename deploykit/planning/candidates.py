@@ -8,7 +8,7 @@ from deploykit.catalog.catalog import nearest
 from deploykit.catalog.profile import Architecture, Checkpoint
 from deploykit.errors import Place, PlanningError
 from deploykit.planning.choosing import Fitting, request_bytes, step_seconds
-from deploykit.planning.limits import Traffic, context_wanted, limits_of, traffic_of
+from deploykit.planning.limits import STEP_TOKENS, Traffic, context_wanted, limits_of, traffic_of
 from deploykit.planning.memory import UTILIZATION, Ground, Need, capacity_of, gpu_need
 from deploykit.planning.operating_point import at_load, demand_of, meets
 from deploykit.planning.parallelism import illegal, layouts, machines_of
@@ -113,7 +113,7 @@ def _with_drafts(request: PlanRequest, checkpoint: Checkpoint, choices: tuple[Ch
     own = next((c.value for c in reversed(choices) if c.setting == "speculative-config"), None)
     chosen = speculation_for(request, checkpoint)
     config = own if own is not None else chosen.config if chosen else None
-    return replace(wishes, drafted=drafted_tokens(config))
+    return replace(wishes, draft_tokens=drafted_tokens(config))
 
 
 def _named(request: PlanRequest, name: str) -> Checkpoint:
@@ -138,7 +138,7 @@ def _named(request: PlanRequest, name: str) -> Checkpoint:
 
 
 def _ground(request: PlanRequest, checkpoint: Checkpoint, wishes: Wishes, architecture: Architecture) -> Ground | None:
-    weights = weights_of(checkpoint, request.served)
+    weights = weights_of(checkpoint, request.served, drafting=wishes.draft_tokens > 0)
     capacity = capacity_of(request.node.gpu) if request.node.gpu else None
     if weights is None or capacity is None or request.capability is None:
         return None
@@ -151,6 +151,11 @@ def _ground(request: PlanRequest, checkpoint: Checkpoint, wishes: Wishes, archit
         kv_dtype=wishes.kv_storage,
         kv_cache_bytes=wishes.kv_cache_bytes,
         kv_cache_dtype=wishes.kv_dtype,
+        paging=request.engine.cuda.paging,
+        page_tokens=wishes.page_tokens,
+        prefix_caching=wishes.prefix_caching is not False,
+        draft_tokens=wishes.draft_tokens,
+        draft_layers=checkpoint.draft_layers or 1,
     )
 
 
@@ -206,7 +211,7 @@ def predicted_subject(
     """Return what a prediction for a layout is about; None where the model's active parameters are unknown."""
     gpu = request.node.gpu
     found = None if gpu is None else subject_of(request.served, checkpoint, gpu, ground, need)
-    return None if found is None else replace(found, speculative=wishes.drafted > 0)
+    return None if found is None else replace(found, speculative=wishes.draft_tokens > 0)
 
 
 def _beyond_context(request: PlanRequest, wishes: Wishes, longest: int) -> str | None:
@@ -241,12 +246,14 @@ def misfit(need: Need, traffic: Traffic, wishes: Wishes, longest: int) -> str | 
     if wanted is None:
         # The planner's own context shrinks to what fits, but not below one request of the usual length.
         wanted = min(int(traffic.mean), context_wanted(traffic, longest, wishes))
-    bytes_wanted = wanted * need.bytes_per_token + need.bytes_per_sequence
+    step = wishes.max_num_batched_tokens or STEP_TOKENS["cuda"]
+    bytes_wanted = need.start_bytes(wanted, step)
     if bytes_wanted > need.rank_kv_bytes:
         whose = "`max-model-len`" if wishes.max_model_len is not None else "one mean request"
+        longest = need.longest_context(step, most=wanted)
         return (
             f"{whose} of {wanted:,} tokens needs {bytes_wanted / 2**30:.2f} GiB of KV cache per GPU, "
-            f"{need.kv_gib:.2f} GiB are left ({need.rank_tokens:,} tokens)"
+            f"{need.kv_gib:.2f} GiB are left ({longest:,} tokens)"
         )
     return None
 

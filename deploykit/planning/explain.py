@@ -25,6 +25,20 @@ def rows(plan: Plan) -> tuple[Row, ...]:
     return tuple(_row(plan, choice) for choice in (*plan.settings, *plan.environment))
 
 
+def engine_says(plan: Plan) -> tuple[str, ...]:
+    """Return what vLLM will say of its KV cache when it starts, and how it counts; empty where that is not known."""
+    figures, length = plan.memory.engine, plan.limits.max_model_len
+    if figures is None:
+        return ()
+    whose = "each rank's " if plan.parallelism.data > 1 else ""
+    says = (
+        f"vLLM will say: {whose}{figures.kv_tokens:,} tokens, {figures.max_concurrency:,.2f} requests of {length:,} tokens "
+        f"at once. It makes {figures.blocks:,} blocks of {figures.block_bytes:,} bytes, of which such a request takes up to "
+        f"{figures.blocks_per_request:,}"
+    )
+    return (says,)
+
+
 def why(plan: Plan, key: str) -> str:
     """Return why a setting or variable has its value, or UsageError naming the nearest one that the plan has."""
     choices = (*plan.settings, *plan.environment)

@@ -63,13 +63,14 @@ def context_wanted(traffic: Traffic, max_context: int, wishes: Wishes) -> int:
     return min(max(room, SMALLEST_CONTEXT), max_context)
 
 
-def requests_that_fit(need: Need, traffic: Traffic, *, sharing: bool) -> int:
+def requests_that_fit(need: Need, traffic: Traffic, *, sharing: bool, step_tokens: int = 0) -> int:
     """Return how many mean requests one data-parallel rank's KV cache holds at once.
 
     With prefix caching a shared prefix is stored once, however many requests use it; a request beyond the number
-    of distinct prefixes costs only its own tokens.
+    of distinct prefixes costs only its own tokens. `step_tokens` of a step under way take of it too, where layers keep
+    windows.
     """
-    kv, token, fixed = need.rank_kv_bytes, need.bytes_per_token, need.bytes_per_sequence
+    kv, token, fixed = need.running_bytes(step_tokens), need.bytes_per_token, need.bytes_per_sequence
     alone = token * traffic.mean + fixed
     if not alone:
         return 0
@@ -81,21 +82,22 @@ def requests_that_fit(need: Need, traffic: Traffic, *, sharing: bool) -> int:
 
 def limits_of(need: Need, traffic: Traffic, wishes: Wishes, *, runtime: str, max_context: int) -> SchedulerLimits:
     """Return the limits of one engine under a layout that fits."""
-    sharing = wishes.prefix_caching is not False
-    per_rank = requests_that_fit(need, traffic, sharing=sharing)
-    length = context_wanted(traffic, max_context, wishes)
-    if wishes.max_model_len is None:
-        length = min(length, max(need.rank_tokens, 1))
-    ranks = need.layout.data * need.layout.replicas
-    demand = math.ceil((traffic.peak or 0) / ranks)
-    most = max(SEQUENCES[runtime], 1 << max(demand - 1, 0).bit_length())
-    verified = 1 + wishes.drafted
-    slots = (wishes.max_num_batched_tokens or most * verified) // verified
-    sequences = wishes.max_num_seqs or max(1, min(per_rank, most, slots))
     step = LONG_STEP_TOKENS if runtime == "cuda" and traffic.prompt > STEP_TOKENS["cuda"] else STEP_TOKENS[runtime]
+    length = context_wanted(traffic, max_context, wishes)
     if runtime == "cpu":
         # Latent attention on the CPU build has no chunked prefill: a prompt must fit one step.
         step = max(step, length)
+    if wishes.max_model_len is None:
+        length = max(need.longest_context(wishes.max_num_batched_tokens or step, most=length), 1)
+    per_rank = requests_that_fit(
+        need, traffic, sharing=wishes.prefix_caching is not False, step_tokens=wishes.max_num_batched_tokens or step
+    )
+    ranks = need.layout.data * need.layout.replicas
+    demand = math.ceil((traffic.peak or 0) / ranks)
+    most = max(SEQUENCES[runtime], 1 << max(demand - 1, 0).bit_length())
+    verified = 1 + wishes.draft_tokens
+    slots = (wishes.max_num_batched_tokens or most * verified) // verified
+    sequences = wishes.max_num_seqs or max(1, min(per_rank, most, slots))
     return SchedulerLimits(
         max_model_len=length,
         max_num_seqs=sequences,

@@ -1,12 +1,16 @@
 """A layout on a machine -> what every GPU's memory goes to, line by line, and how much context the rest holds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from deploykit.catalog.attention import KvDtype, bytes_per_sequence, bytes_per_token
+from deploykit.catalog.attention import KvDtype
+from deploykit.catalog.engine import Paging
 from deploykit.catalog.node import CpuEngine, Gpu
 from deploykit.catalog.profile import Architecture
-from deploykit.planning.plan import MemoryBudget, MemoryLine, Parallelism
+from deploykit.planning.caches import Storage, caches_of, is_packed
+from deploykit.planning.pages import NULL_BLOCKS, Pool, pool_of
+from deploykit.planning.plan import EngineFigures, MemoryBudget, MemoryLine, Parallelism, SchedulerLimits
 from deploykit.planning.weights import Weights, gpu_share_gb, stage_share
+from deploykit.planning.weights_line import weights_line
 from deploykit.units import GB, GIB
 
 UTILIZATION = 0.90
@@ -32,6 +36,13 @@ class Ground:
     kv_cache_bytes: int | None = None
     kv_cache_dtype: str | None = None
     """vLLM's setting, for record formats that must be asked for by name."""
+    paging: Paging = field(default_factory=Paging)
+    page_tokens: int | None = None
+    """vLLM's `block-size`, where it is set."""
+    prefix_caching: bool = True
+    draft_tokens: int = 0
+    """Tokens that speculative decoding proposes each step; above zero the draft module runs."""
+    draft_layers: int = 1
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,8 @@ class Need:
     unused_gib: float
     bytes_per_token: float
     bytes_per_sequence: int
+    pool: Pool | None = None
+    batches_in_flight: int = 2
 
     @property
     def kv_gib(self) -> float:
@@ -67,6 +80,42 @@ class Need:
         """Tokens of context one data-parallel rank holds."""
         return int(self.rank_kv_bytes / self.bytes_per_token) if self.bytes_per_token else 0
 
+    def running_bytes(self, step_tokens: int) -> float:
+        """Return what running requests may take of a rank's KV cache: all but vLLM's own block and tokens under way."""
+        if self.pool is None:
+            return self.rank_kv_bytes
+        aside = NULL_BLOCKS * self.pool.block_bytes + self.pool.in_flight_bytes(self._in_flight(step_tokens))
+        return max(0.0, self.rank_kv_bytes - aside)
+
+    def longest_context(self, step_tokens: int, *, most: int) -> int:
+        """Return the longest `max-model-len`, up to `most`, with which vLLM starts."""
+        if self.pool is None or not self.pool.block_bytes:
+            return min(most, self.rank_tokens)
+        return self.pool.longest(self.rank_kv_bytes, self._in_flight(step_tokens), most=most)
+
+    def start_bytes(self, tokens: int, step_tokens: int) -> float:
+        """Return the KV cache without which vLLM does not start with requests of so many tokens."""
+        if self.pool is None:
+            return tokens * self.bytes_per_token + self.bytes_per_sequence
+        return self.pool.block_bytes * (self.pool.request_blocks(tokens, self._in_flight(step_tokens)) + NULL_BLOCKS)
+
+    def engine_figures(self, limits: SchedulerLimits) -> EngineFigures | None:
+        """Return what vLLM will say of its KV cache when it starts with these limits; each rank says the same."""
+        if self.pool is None or not self.pool.block_bytes:
+            return None
+        in_flight = self._in_flight(limits.max_num_batched_tokens)
+        concurrency = self.pool.concurrency(self.rank_kv_bytes, limits.max_model_len, in_flight)
+        return EngineFigures(
+            blocks=self.pool.blocks(self.rank_kv_bytes),
+            block_bytes=self.pool.block_bytes,
+            blocks_per_request=self.pool.request_blocks(limits.max_model_len, in_flight),
+            max_concurrency=concurrency,
+            kv_tokens=int(concurrency * limits.max_model_len),
+        )
+
+    def _in_flight(self, step_tokens: int) -> int:
+        return self.batches_in_flight * step_tokens
+
     @property
     def crowding(self) -> float:
         """Share of the available memory that weights take."""
@@ -75,9 +124,7 @@ class Need:
 
 def gpu_need(ground: Ground, layout: Parallelism) -> Need:
     """Return a layout's sum for the GPU that holds most."""
-    stage = stage_share(layout, ground.architecture)
-    tensor, dtype = layout.tensor, ground.kv_dtype
-    groups = ground.architecture.attention
+    pool = kv_pool(ground, layout)
     need = Need(
         layout=layout,
         available_gib=ground.utilization * ground.capacity_bytes / GIB,
@@ -85,31 +132,38 @@ def gpu_need(ground: Ground, layout: Parallelism) -> Need:
         reserve_gib=RUNTIME_RESERVE_GIB,
         communication_gib=COMMUNICATION_GB * GB / GIB if layout.gpus_per_engine > 1 else 0.0,
         unused_gib=0.0,
-        bytes_per_token=stage
-        * sum(
-            bytes_per_token(
-                g,
-                dtype=dtype,
-                tensor_parallel=tensor,
-                capability=ground.capability,
-                kv_cache_dtype=ground.kv_cache_dtype,
-            )
-            for g in groups
-        ),
-        bytes_per_sequence=round(
-            stage * sum(bytes_per_sequence(g, dtype=dtype, tensor_parallel=tensor) for g in groups)
-        ),
+        bytes_per_token=pool.bytes_per_token,
+        bytes_per_sequence=round(pool.bytes_per_sequence),
+        pool=pool,
+        batches_in_flight=ground.paging.batches_in_flight + layout.pipeline - 1,
     )
     if ground.kv_cache_bytes is None or need.kv_gib * GIB <= ground.kv_cache_bytes:
         return need
-    return Need(**{**need.__dict__, "unused_gib": need.kv_gib - ground.kv_cache_bytes / GIB})
+    return replace(need, unused_gib=need.kv_gib - ground.kv_cache_bytes / GIB)
+
+
+def kv_pool(ground: Ground, layout: Parallelism) -> Pool:
+    """Return the pool of blocks that vLLM makes on the GPU with most layers."""
+    architecture = ground.architecture
+    drafts = architecture.draft_attention * ground.draft_layers if ground.draft_tokens else ()
+    storage = Storage(
+        dtype=ground.kv_dtype,
+        capability=ground.capability,
+        kv_cache_dtype=ground.kv_cache_dtype,
+        paging=ground.paging,
+        page_tokens=ground.page_tokens,
+        prefix_caching=ground.prefix_caching,
+        draft_tokens=ground.draft_tokens,
+    )
+    groups = architecture.attention + drafts
+    caches = caches_of(groups, storage, tensor=layout.tensor, stage=stage_share(layout, architecture))
+    return pool_of(caches, block_outermost=is_packed(groups))
 
 
 def gpu_budget(need: Need, ground: Ground, *, capacity_basis: str) -> MemoryBudget:
     """Return the budget of one GPU, with its sum in words."""
-    layout, weights = need.layout, ground.weights
     lines = [
-        MemoryLine(name="weights", gib=need.weights_gib, because=_weights_because(weights, layout)),
+        weights_line(ground.weights, need.layout, ground.architecture),
         MemoryLine(
             name="runtime reserve",
             gib=need.reserve_gib,
@@ -133,7 +187,7 @@ def gpu_budget(need: Need, ground: Ground, *, capacity_basis: str) -> MemoryBudg
         kv_gib=need.kv_gib,
         kv_bytes_per_token=need.bytes_per_token,
         bytes_per_sequence=need.bytes_per_sequence,
-        kv_tokens=need.rank_tokens * layout.data,
+        kv_tokens=need.rank_tokens * need.layout.data,
         formula=_formula(start, lines, need),
     )
 
@@ -145,9 +199,8 @@ def cpu_budget(ground: Ground, engine: CpuEngine, *, ram_gb: float | None) -> tu
     weights_gib = ground.weights.gpu_gb * GB / GIB
     taken = weights_gib + engine.reserve_gib + kv_gib
     capacity = taken if ram_gb is None else ram_gb * GB / GIB
-    zero = Ground(**{**ground.__dict__, "capacity_bytes": taken * GIB, "utilization": 1.0, "kv_cache_bytes": None})
-    sized = gpu_need(zero, layout)
-    need = Need(**{**sized.__dict__, "reserve_gib": engine.reserve_gib})
+    sized = gpu_need(replace(ground, capacity_bytes=taken * GIB, utilization=1.0, kv_cache_bytes=None), layout)
+    need = replace(sized, reserve_gib=engine.reserve_gib)
     lines = [
         MemoryLine(name="weights", gib=weights_gib, because=f"{ground.weights.gpu_gb:g} GB {ground.weights.basis}"),
         MemoryLine(name="processes", gib=engine.reserve_gib, because="the engine's own processes, measured"),
@@ -166,6 +219,11 @@ def cpu_budget(ground: Ground, engine: CpuEngine, *, ram_gb: float | None) -> tu
     return need, budget
 
 
+def with_engine_figures(budget: MemoryBudget, need: Need, limits: SchedulerLimits) -> MemoryBudget:
+    """Return the budget with what vLLM will say of its KV cache when it starts with these limits."""
+    return budget.model_copy(update={"engine": need.engine_figures(limits)})
+
+
 def capacity_of(gpu: Gpu) -> tuple[float, str] | None:
     """Return one GPU's bytes and where they come from, or None where neither figure is known."""
     if gpu.reported_bytes is not None:
@@ -173,18 +231,6 @@ def capacity_of(gpu: Gpu) -> tuple[float, str] | None:
     if gpu.memory_gb is not None:
         return gpu.memory_gb * GB, "from its datasheet"
     return None
-
-
-def _weights_because(weights: Weights, layout: Parallelism) -> str:
-    size = f"{weights.gpu_gb:.1f} GB ({weights.basis})"
-    if layout.expert:
-        ranks = layout.tensor * layout.data
-        split = f"{weights.experts_gb:.1f} GB of experts over {ranks} GPUs, the rest over {layout.tensor}"
-    else:
-        split = f"over {layout.tensor} GPUs" if layout.tensor > 1 else "on one GPU"
-    stages = f", in {layout.pipeline} stages" if layout.pipeline > 1 else ""
-    host = f"; {weights.host_gb:.1f} GB more stay in host memory" if weights.host_gb else ""
-    return f"{size}, {split}{stages}{host}"
 
 
 def _formula(start: str, lines: list[MemoryLine], need: Need) -> str:

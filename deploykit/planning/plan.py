@@ -63,12 +63,31 @@ class Parallelism(Value):
         return f"{self.replicas} x ({layout})" if self.replicas > 1 else layout
 
 
+class MemoryPart(Value):
+    """A part of one line."""
+
+    name: str
+    gib: float
+    because: str
+
+
 class MemoryLine(Value):
     """One line of the memory budget."""
 
     name: str
     gib: float
     because: str
+    parts: tuple[MemoryPart, ...] = Field((), description="What the line is made of, where that is known; they add up.")
+
+
+class EngineFigures(Value):
+    """What vLLM says of its KV cache when it starts, for one data-parallel rank on one GPU, by its own rules."""
+
+    blocks: int = Field(ge=0, description="vLLM's `num_gpu_blocks`.")
+    block_bytes: int = Field(gt=0, description="One block: a page of every layer of the largest group of layers.")
+    blocks_per_request: int = Field(ge=0, description="Blocks that one request of `max-model-len` takes at most.")
+    max_concurrency: float = Field(ge=0, description="Requests of `max-model-len` that fit at once.")
+    kv_tokens: int = Field(ge=0, description="`max_concurrency` x `max-model-len`: vLLM's `kv_cache_size_tokens`.")
 
 
 class MemoryBudget(Value):
@@ -80,8 +99,15 @@ class MemoryBudget(Value):
     lines: tuple[MemoryLine, ...] = Field(description="Weights, reserve, graphs: everything but the KV cache.")
     kv_gib: float
     kv_bytes_per_token: float = Field(description="On one GPU, over all layers.")
-    bytes_per_sequence: int = Field(description="On one GPU: windows and Mamba state, whatever the length.")
+    bytes_per_sequence: int = Field(
+        description="On one GPU: windows, states and the half empty last page, whatever the length."
+    )
     kv_tokens: int = Field(description="Tokens of context that fit one engine, all its data-parallel ranks together.")
+    engine: EngineFigures | None = Field(
+        None,
+        description="What vLLM will say when it starts. It reckons each request at its worst, with whole steps of prompt "
+        "under way, so it names fewer tokens than fit where layers keep windows or states.",
+    )
     formula: str = Field(description="The sum, with its numbers, for a reader to check.")
 
 

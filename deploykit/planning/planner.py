@@ -15,7 +15,7 @@ from deploykit.planning.choosing import passed_over
 from deploykit.planning.disaggregation import disaggregated
 from deploykit.planning.doubts import gpu_doubts, rehearsal_doubts
 from deploykit.planning.limits import limits_of, traffic_of
-from deploykit.planning.memory import Ground, capacity_of, cpu_budget, gpu_budget
+from deploykit.planning.memory import Ground, capacity_of, cpu_budget, gpu_budget, with_engine_figures
 from deploykit.planning.offload import offload_for
 from deploykit.planning.operations import operations_of
 from deploykit.planning.picking import passed_over_checkpoints, pick, predicted_point
@@ -88,6 +88,7 @@ def _gpu_plan(request: PlanRequest) -> Plan:
     need, ground = chosen.fitting.need, candidate.ground
     capacity = capacity_of(request.node.gpu) if request.node.gpu else None
     budget = gpu_budget(need, ground, capacity_basis=capacity[1] if capacity else "unknown")
+    budget = with_engine_figures(budget, need, chosen.fitting.limits)
     decided = Decided(
         layout=chosen.fitting.layout,
         layout_because=chosen.because,
@@ -109,7 +110,7 @@ def _gpu_plan(request: PlanRequest) -> Plan:
         repo=candidate.checkpoint.repo,
         revision=candidate.checkpoint.revision,
         precision=candidate.checkpoint.precision,
-        weights_gb=ground.weights.gpu_gb + ground.weights.host_gb,
+        weights_gb=ground.weights.checkpoint_gb,
         weights_basis=ground.weights.basis,
     )
     on = Footing(checkpoint=candidate.checkpoint.name, expert=decided.layout.expert)
@@ -152,6 +153,7 @@ def _rehearsal_plan(request: PlanRequest) -> Plan:
         runtime="cpu",
         max_context=longest,
     )
+    budget = with_engine_figures(budget, need, limits)
     decided = Decided(
         layout=Parallelism(),
         layout_because="one process on one CPU: the CPU build fails on data and expert parallelism",
@@ -181,6 +183,9 @@ def _host_ground(request: PlanRequest, weights: Weights, wishes: Wishes) -> Grou
         utilization=1.0,
         kv_dtype=wishes.kv_storage,
         kv_cache_bytes=wishes.kv_cache_bytes,
+        paging=request.engine.cpu.paging,
+        page_tokens=wishes.page_tokens,
+        prefix_caching=wishes.prefix_caching is not False,
     )
 
 

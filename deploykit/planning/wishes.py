@@ -43,7 +43,8 @@ class Wishes:
     max_num_batched_tokens: int | None = None
     prefix_caching: bool | None = None
     mamba_state: str | None = None
-    drafted: int = 0
+    page_tokens: int | None = None
+    draft_tokens: int = 0
     """Tokens that speculative decoding drafts per running sequence and step."""
     origins: tuple[tuple[str, str], ...] = ()
 
@@ -83,6 +84,8 @@ def read_wishes(choices: Iterable[Choice]) -> Wishes:
         max_num_batched_tokens=_whole(decided.get("max-num-batched-tokens")),
         prefix_caching=_truth(decided.get("enable-prefix-caching")),
         mamba_state=_word(decided.get("mamba-ssm-cache-dtype")),
+        page_tokens=_whole(decided.get("block-size")),
+        draft_tokens=_drafts(decided.get("speculative-config")),
         origins=tuple((name, choice.source) for name, choice in decided.items()),
     )
     tokens, sequences = wishes.max_num_batched_tokens, wishes.max_num_seqs
@@ -137,6 +140,13 @@ def _word(choice: Choice | None) -> str | None:
     if not isinstance(choice.value, str):
         raise _wrong(choice, "a name")
     return choice.value
+
+
+def _drafts(choice: Choice | None) -> int:
+    """Tokens that speculative decoding proposes each step; what vLLM makes of a config without the number is not known."""
+    config = choice.value if choice is not None else None
+    count = config.get("num_speculative_tokens") if isinstance(config, dict) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else 0
 
 
 def _wrong(choice: Choice, wanted: str) -> PlanningError:

@@ -167,7 +167,7 @@ def _plan(report: Report) -> Section:
         ("max-num-seqs", words.count(limits.max_num_seqs)),
         ("max-num-batched-tokens", words.count(limits.max_num_batched_tokens)),
         ("Memory, GiB", f"{words.gib(memory.available_gib)} = {' + '.join(parts)} + KV cache {words.gib(memory.kv_gib)}"),
-        ("KV tokens planned", words.count(memory.kv_tokens)),
+        ("KV tokens planned", words.count(memory.engine.kv_tokens if memory.engine else memory.kv_tokens)),
         ("KV tokens the engine reports", words.count(engine.kv_cache_tokens)),
     )  # fmt: skip
     return Section(title="Plan", tables=(Table(header=("", "Planned"), rows=rows, align="ll"),))

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel
 
 from deploykit.deploying.record import DeploymentRecord
+from deploykit.deploying.remembered import Remembered
 from deploykit.measuring.samples import RequestSample
 from deploykit.rendering.bundle import Bundle
 
@@ -78,3 +79,26 @@ class RecordStore(Protocol):
     def write_inventory(self, name: str, inventory: Mapping[str, Any]) -> Path:
         """Write an inventory beside the record and return its path."""
         ...
+
+
+class Memories(Protocol):
+    """What engines said of their memory when they last started."""
+
+    def find(self, key: str) -> Remembered | None:
+        """Return what is remembered under a key, or None."""
+        ...
+
+    def save(self, found: Remembered) -> None:
+        """Remember it in place of what was there."""
+        ...
+
+
+class NoMemories:
+    """Remembers nothing."""
+
+    def find(self, key: str) -> Remembered | None:  # noqa: ARG002 - the protocol's argument
+        """Return None."""
+        return None
+
+    def save(self, found: Remembered) -> None:
+        """Forget it at once."""

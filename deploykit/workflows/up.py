@@ -6,6 +6,7 @@ from pathlib import Path
 from deploykit.catalog.catalog import Catalog
 from deploykit.deploying.deployment import Deployment
 from deploykit.deploying.record import DeploymentRecord
+from deploykit.deploying.remembered import compared, remembered
 from deploykit.intent import Intent
 from deploykit.rendering.bundle import Bundle
 from deploykit.reporting.report import Report
@@ -67,6 +68,7 @@ def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world
     deployment = deploy(planned, bundle, target, places, endpoint.base_url, world)
     run.write("deployment.json", deployment)
     world.reporter.done("provision", _what_changed(deployment))
+    _remember(planned, deployment, world)
 
     if same and run.path("report.json").is_file():
         world.records.save(record.model_copy(update={"measured": True}))
@@ -83,6 +85,21 @@ def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world
     # What must not be used is not done yet: the next `up` measures again.
     world.records.save(record.model_copy(update={"measured": made.measurements.verdict != "INVALID"}))
     return Arrival(planned=planned, deployment=deployment, run=run.directory, report=made)
+
+
+def _remember(planned: Planned, deployment: Deployment, world: World) -> None:
+    """Keep what the engine says of its memory beside the plan, and tell how near the plan was."""
+    found = remembered(planned.plan, deployment)
+    figures = compared(found)
+    if not figures:
+        return
+    before = world.memories.find(found.key)
+    if deployment.memory.weights_gib is None and before is not None:
+        # An engine that was left running has said it long ago.
+        kept = {name: getattr(before.actual, name) for name in ("weights_gib", "kv_cache_gib", "graphs_gib")}
+        found = found.model_copy(update={"actual": found.actual.model_copy(update=kept)})
+    world.memories.save(found)
+    world.reporter.note(f"memory, as the engine says: {'; '.join(map(str, figures))}")
 
 
 def _run_folder(world: World, planned: Planned, before: DeploymentRecord | None) -> RunFolder:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploykit.workflows.ports import Clock, EngineMetrics, LoadGenerator, Playbooks, Reporter
-from deploykit.workflows.stores import RecordStore, RunFolders
+from deploykit.workflows.stores import Memories, NoMemories, RecordStore, RunFolders
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class World:
     profiles: Path
     secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    memories: Memories = field(default_factory=NoMemories)
 
     @property
     def api_key(self) -> str | None:

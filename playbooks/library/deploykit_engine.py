@@ -23,12 +23,11 @@ import subprocess
 import xmlrpc.client
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploykit_host import is_ours, listeners, process, request, tail, wait_until
+from ansible.module_utils.deploykit_host import is_ours, listeners, process, request, wait_until
+from ansible.module_utils.deploykit_logs import UNIT, log_of, since_start
 from ansible.module_utils.deploykit_processes import descendants
 from ansible.module_utils.deploykit_supervisord import Supervisord
 
-UNIT = "deploykit-{0}.service"
-START = "deploykit: starting release "
 STATES = {
     "RUNNING": "running", "STARTING": "running", "STOPPING": "stopping", "STOPPED": "stopped",
     "BACKOFF": "failed", "FATAL": "failed", "EXITED": "failed", "UNKNOWN": "failed",
@@ -74,20 +73,6 @@ def by_systemd(params):
 
 def _ended(status):
     return "exit status {0}".format(status)
-
-
-def log_of(params, name, lines):
-    """Return the last lines of an instance's log."""
-    if params["supervision"] == "supervisord":
-        return tail(os.path.join(params["root"], "logs", name + ".log"), lines)
-    command = ["journalctl", "--unit", UNIT.format(name), "--lines", str(lines), "--no-pager", "--output", "cat"]
-    return subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=False).stdout.decode().splitlines()
-
-
-def since_start(lines):
-    """Return the lines of the last start alone: what came before belongs to another process."""
-    starts = [number for number, line in enumerate(lines) if line.startswith(START)]
-    return lines[starts[-1] + 1 :] if starts else lines
 
 
 def look(params):

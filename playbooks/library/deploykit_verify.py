@@ -10,6 +10,9 @@ options:
   version: {type: str, required: true}
   key: {type: str}
   timeout_s: {type: float, default: 300}
+  supervision: {type: str, choices: [supervisord, systemd], description: Who keeps the engines' logs.}
+  root: {type: path, description: Deploykit's folder on this host.}
+  names: {type: dict, default: {}, description: 'The instance that listens on each port, to find its log.'}
 """
 
 import json
@@ -18,8 +21,11 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploykit_host import request
+from ansible.module_utils.deploykit_logs import log_of, memory_of, since_start
 
 CACHE_METRIC = "vllm:cache_config_info"
+# A start is looked for in so many last lines; an engine that has run for long has written more since.
+LOG_LINES = 20000
 
 
 class WrongAnswerError(Exception):
@@ -39,7 +45,23 @@ def number(text):
     return int(text) if text is not None and re.match(r"\d+$", text) else None
 
 
-def verify(port, params, ask=request):
+def decimal(text):
+    """Return a label's number; None if it is missing or no number."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None
+
+
+def startup(port, params):
+    """Return what the engine on a port said of its memory when it started."""
+    name = params["names"].get(str(port))
+    if name is None or params["supervision"] is None:
+        return memory_of([])
+    return memory_of(since_start(log_of(params, name, LOG_LINES)))
+
+
+def verify(port, params, ask=request, said=startup):
     """Return the facts of one engine; raises WrongAnswerError."""
     key = params["key"]
     version = _json(ask(port, "/version"), port, "/version").get("version")
@@ -67,6 +89,8 @@ def verify(port, params, ask=request):
         "num_gpu_blocks": number(cache.get("num_gpu_blocks")),
         "block_size": number(cache.get("block_size")),
         "kv_cache_tokens": number(cache.get("kv_cache_size_tokens")),
+        "max_concurrency": decimal(cache.get("kv_cache_max_concurrency")),
+        **said(port, params),
     }
 
 
@@ -95,6 +119,9 @@ def main():
             "version": {"type": "str", "required": True},
             "key": {"type": "str", "no_log": True},
             "timeout_s": {"type": "float", "default": 300},
+            "supervision": {"type": "str", "choices": ["supervisord", "systemd"]},
+            "root": {"type": "path"},
+            "names": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )

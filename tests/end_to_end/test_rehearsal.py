@@ -56,7 +56,7 @@ def test_the_real_engine_served_and_its_counters_agree(arrived, user):
 
 def test_the_plan_foresaw_the_kv_cache(arrived, user):
     run = user.work / arrived["run"]
-    planned = json.loads((run / "plan.json").read_text())["memory"]["kv_tokens"]
+    planned = json.loads((run / "plan.json").read_text())["memory"]["engine"]["kv_tokens"]
     actual = json.loads((run / "deployment.json").read_text())["memory"]["kv_cache_tokens"]
     assert actual is not None
     assert abs(planned - actual) / actual < 0.05, f"planned {planned:,}, the engine has {actual:,}"

@@ -54,10 +54,13 @@ def test_the_stand_in_is_served_and_measured(with_profiles, model):
     assert measured["reconciliation"]["difference"] == 0
     planned = json.loads((run / "plan.json").read_text())
     assert planned["stand_in"] == CATALOG.model(model).rehearsal
-    actual = json.loads((run / "deployment.json").read_text())["memory"]["kv_cache_tokens"]
-    if len(CATALOG.standin(planned["stand_in"]).architecture.attention) == 1:
-        # Models of several kinds of layers share pages in the engine, which the planner does not foresee yet.
-        assert abs(planned["memory"]["kv_tokens"] - actual) / actual < 0.05
+    actual = json.loads((run / "deployment.json").read_text())["memory"]
+    foreseen = planned["memory"]["engine"]
+    assert foreseen["blocks"] == actual["gpu_blocks"]
+    assert foreseen["kv_tokens"] == actual["kv_cache_tokens"]
+    assert abs(foreseen["max_concurrency"] - actual["max_concurrency"]) < 0.01
+    shown = with_profiles.run("plan", model, "--workload", "blink")
+    assert f"KV tokens {actual['kv_cache_tokens']:,}" in " ".join(shown.stdout.split())
 
 
 def test_one_engine_is_left(with_profiles):

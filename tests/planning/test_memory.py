@@ -12,6 +12,7 @@ from deploykit.catalog.attention import (
     Mamba2,
     RecordFormat,
     Stream,
+    Window,
 )
 from deploykit.planning.memory import Ground, capacity_of, cpu_budget, gpu_budget, gpu_need
 from deploykit.planning.plan import Parallelism
@@ -25,7 +26,7 @@ GROUPS: tuple[AttentionGroup, ...] = (
     Latent(layers=60, kv_lora_rank=512, rope_dim=64),
     CompressedLatent(
         streams=(Stream(layers=20, tokens_per_record=4, formats=(RecordFormat(name="fp8", bytes=584, min_capability=9),)),),
-        window_bytes_per_sequence=1000,
+        windows=(Window(layers=20, window=128, page_tokens=64, formats=(RecordFormat(name="fp8", bytes=584, min_capability=9),)),),
     ),
     Mamba2(layers=40, heads=128, head_dim=64, state_size=128, groups=8, conv_kernel=4),
 )  # fmt: skip

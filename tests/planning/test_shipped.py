@@ -41,6 +41,11 @@ def check(made: Plan, node: str) -> None:
     assert sum(line.gib for line in memory.lines) + memory.kv_gib == pytest.approx(memory.available_gib)
     assert memory.available_gib * GIB <= (gpu.reported_bytes or 0)
     assert memory.kv_gib > 0
+    assert sum(part.gib for part in memory.lines[0].parts) == pytest.approx(memory.lines[0].gib)
+    # vLLM starts: a request of `max-model-len` fits, beside the block it holds back.
+    assert memory.engine is not None
+    assert memory.engine.blocks > memory.engine.blocks_per_request
+    assert memory.engine.blocks * memory.engine.block_bytes <= memory.kv_gib * GIB
     assert made.limits.concurrent_at_workload >= 1
     assert made.parallelism.gpus_per_engine * made.parallelism.replicas <= made.nodes * made.gpus_per_node
     engine = shipped().engine(made.engine)

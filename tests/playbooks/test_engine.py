@@ -34,13 +34,8 @@ def test_ready_is_of_the_wanted_release(engine):
     assert not engine.is_ready(entry(release="abc (deleted)"), "abc")
 
 
-def test_evidence_is_of_the_last_start_alone(engine):
-    lines = ["old", engine.START + "a", "between", engine.START + "b", "new"]
-    assert engine.since_start(lines) == ["new"]
-    assert engine.since_start(["only"]) == ["only"]
-
-
-def test_the_template_says_when_a_start_begins(engine, playbooks):
+def test_the_template_says_when_a_start_begins(module, playbooks):
     template = (playbooks / "roles/engine/templates/supervisord.conf.j2").read_text()
-    assert f"echo '{engine.START}" in template
-    assert last_words.START == engine.START
+    start = module("deploykit_logs").START
+    assert f"echo '{start}" in template
+    assert start == last_words.START

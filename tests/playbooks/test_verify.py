@@ -4,7 +4,7 @@ import pytest
 
 METRICS = """# HELP vllm:cache_config_info Information of the LLMEngine CacheConfig
 # TYPE vllm:cache_config_info gauge
-vllm:cache_config_info{block_size="128",cache_dtype="auto",engine="0",kv_cache_size_tokens="310656",num_gpu_blocks="2427"} 1.0
+vllm:cache_config_info{block_size="128",cache_dtype="auto",engine="0",kv_cache_size_tokens="310656",kv_cache_max_concurrency="151.6",num_gpu_blocks="2427"} 1.0
 """
 GOOD = {
     "/version": (200, '{"version": "0.32.0"}'),
@@ -12,7 +12,23 @@ GOOD = {
     "/v1/chat/completions": (200, json.dumps({"choices": [{}], "usage": {"completion_tokens": 4}})),
     "/metrics": (200, METRICS),
 }
-PARAMS = {"model": "m", "version": "0.32.0", "key": None, "timeout_s": 1}
+LOG = """(Worker_TP0 pid=1) INFO 11-24 12:00:00 [gpu_model_runner.py:5150] Model loading took 99.9 GiB memory and 10.000000 seconds
+deploykit: starting release abc
+(Worker_TP0 pid=2) INFO 11-24 12:24:21 [model_runner.py:425] Model loading took 20.1 GiB memory and 63.170000 seconds
+(Worker_TP1 pid=3) INFO 11-24 12:24:21 [model_runner.py:425] Model loading took 20.3 GiB memory and 64.020000 seconds
+(Worker_TP0 pid=2) INFO 11-24 12:25:02 [gpu_worker.py:760] Available KV cache memory: 48.2 GiB
+(Worker_TP1 pid=3) INFO 11-24 12:25:02 [gpu_worker.py:760] Available KV cache memory: 48.1 GiB
+(Worker_TP0 pid=2) INFO 11-24 12:25:40 [model_runner.py:1128] Graph capturing finished in 21 secs, took 1.25 GiB
+"""
+PARAMS = {
+    "model": "m",
+    "version": "0.32.0",
+    "key": None,
+    "timeout_s": 1,
+    "names": {},
+    "supervision": None,
+    "root": None,
+}
 
 
 @pytest.fixture
@@ -37,6 +53,22 @@ def test_metrics_that_say_nothing_are_unknown_not_zero(verify):
     assert verify(metrics=(200, "up 1\n"))["num_gpu_blocks"] is None
     assert verify(metrics=(500, ""))["kv_cache_tokens"] is None
     assert verify(metrics=(200, METRICS.replace("2427", "None")))["num_gpu_blocks"] is None
+
+
+def test_what_the_engine_said_when_it_started_is_read_back(module, tmp_path):
+    verify = module("deploykit_verify")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "engine-0.log").write_text(LOG)
+    params = PARAMS | {"names": {"8001": "engine-0"}, "supervision": "supervisord", "root": str(tmp_path)}
+    facts = verify.verify(8001, params, ask=lambda port, path, **_: GOOD[path])
+    # Of two GPUs the fullest, and nothing of the start before.
+    assert (facts["weights_gib"], facts["kv_cache_gib"], facts["graphs_gib"]) == (20.3, 48.1, 1.25)
+    assert facts["max_concurrency"] == 151.6
+
+
+def test_an_engine_that_says_nothing_of_its_memory_is_unknown(verify):
+    facts = verify(metrics=(200, METRICS.replace("151.6", "None")))
+    assert (facts["weights_gib"], facts["kv_cache_gib"], facts["max_concurrency"]) == (None, None, None)
 
 
 def test_a_build_s_local_version_is_the_same_version(verify):

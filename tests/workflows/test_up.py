@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from deploykit import paths
+from deploykit.deploying.remembered import key_of, last_time
+from deploykit.effects.memories import FileMemories
 from deploykit.effects.records import Records
 from deploykit.effects.run_store import RunStores
 from deploykit.effects.yaml_files import YamlCatalog
@@ -203,3 +205,24 @@ def test_no_file_and_no_variable_holds_a_secret(go, world, tmp_path):
         if file.is_file():
             assert b"sk-secret" not in file.read_bytes(), file
     assert "sk-secret" not in repr(world)
+
+
+def test_what_the_engine_says_of_its_memory_is_kept_beside_the_plan(go, world, tmp_path):
+    memories = FileMemories(tmp_path / "data")
+    go(replace(world, memories=memories))
+    found = memories.find(key_of(PLANNED.plan))
+    assert found.actual.kv_cache_tokens == 310_656
+    assert found.planned.kv_cache_tokens == PLANNED.plan.memory.engine.kv_tokens
+    assert any("KV tokens 310,656" in note for note in world.reporter.lines)
+    assert "last time here (2026-" in last_time(found, PLANNED.plan)
+
+
+def test_an_engine_left_running_does_not_say_its_weights_again(go, world, tmp_path):
+    memories = FileMemories(tmp_path / "data")
+    world = replace(world, memories=memories)
+    go(world)
+    first = memories.find(key_of(PLANNED.plan))
+    said = first.model_copy(update={"actual": first.actual.model_copy(update={"weights_gib": 20.3})})
+    memories.save(said)
+    go(world)
+    assert memories.find(said.key).actual.weights_gib == 20.3
