@@ -14,7 +14,15 @@ def attention_of(config: ConfigKeys, assumed: list[str]) -> tuple[AttentionGroup
     layers = layers_of(config)
     rank = config.maybe("kv_lora_rank")
     if rank:
-        return (Latent(layers=layers, kv_lora_rank=rank, rope_dim=config.whole("qk_rope_head_dim")),)
+        latent = Latent(
+            layers=layers,
+            kv_lora_rank=rank,
+            rope_dim=config.whole("qk_rope_head_dim"),
+            q_lora_rank=config.maybe("q_lora_rank") or None,
+            nope_dim=config.maybe("qk_nope_head_dim") or None,
+            value_dim=config.maybe("v_head_dim") or None,
+        )
+        return (latent,)
     pattern = "".join(str(mark) for mark in config.listed("hybrid_override_pattern"))
     if pattern:
         return _hybrid(config, pattern)

@@ -11,8 +11,7 @@ from typing import Any, Literal
 from deploykit.catalog.catalog import nearest
 from deploykit.catalog.hf_attention import attention_of, layers_of
 from deploykit.catalog.hf_keys import ConfigKeys
-from deploykit.catalog.hf_parameters import Shape, count
-from deploykit.catalog.profile import Architecture, Checkpoint, Experts, Parameters, Profile, Serving
+from deploykit.catalog.profile import Architecture, Checkpoint, DenseMlp, Experts, Profile, Serving
 
 Precision = Literal["bf16", "fp8", "fp4", "mxfp4", "nvfp4", "int4"]
 
@@ -52,7 +51,7 @@ def profile_of(
     weights_gb: float | None,
     architectures: tuple[str, ...],
 ) -> Profile:
-    """Return the profile a config.json describes.
+    """Return the profile a config.json describes; its parameters are for `planning.parts` to count.
 
     Args:
         data: the parsed config.json.
@@ -79,8 +78,6 @@ def profile_of(
     attention = attention_of(config, assumed)
     precision, block = _precision(config, assumed)
     experts = _experts(config)
-    total, active = count(_shape(config, experts), attention, experts)
-    assumed.append(f"{total:,.1f} billion parameters, {active:,.1f} active: counted from the shape, norms left out")
     if weights_gb is None:
         assumed.append("the weights' size is parameters x bits: no weight files or index stand beside config.json")
     architecture = Architecture(
@@ -91,6 +88,8 @@ def profile_of(
         vocab_size=config.whole("vocab_size"),
         max_context=config.whole("max_position_embeddings", "max_seq_len"),
         experts=experts,
+        dense_mlp=_dense_mlp(config),
+        tied_embeddings=config.data.get("tie_word_embeddings") is True,
         attention=attention,
         **stamp,
     )
@@ -109,7 +108,7 @@ def profile_of(
         vendor="unknown",
         open_weights=True,
         license=None,
-        parameters=Parameters(total_b=total, active_b=active, **stamp),
+        parameters=None,
         architecture=architecture,
         checkpoints=(checkpoint,),
         serving=Serving(min_vllm=None, **stamp),
@@ -143,7 +142,31 @@ def _experts(config: ConfigKeys) -> Experts | None:
         per_token=config.whole("num_experts_per_tok", "moe_topk"),
         shared=config.maybe("n_shared_experts") or 0,
         width=config.whole("moe_intermediate_size", "intermediate_size"),
+        layers=_layers_with(config, "E") or None,
+        gated=_gated(config),
+        latent_width=config.maybe("moe_latent_size") or None,
+        shared_width=config.maybe("moe_shared_expert_intermediate_size", "shared_expert_intermediate_size") or None,
     )
+
+
+def _dense_mlp(config: ConfigKeys) -> DenseMlp | None:
+    layers, width = _layers_with(config, "-"), config.maybe("intermediate_size", "hidden_dim")
+    return DenseMlp(layers=layers, width=width) if layers and width else None
+
+
+def _layers_with(config: ConfigKeys, mark: str) -> int:
+    """Return how many layers have experts (`E`) or an ordinary MLP (`-`), as a hybrid's pattern marks them."""
+    pattern = "".join(str(letter) for letter in config.listed("hybrid_override_pattern"))
+    if pattern:
+        return pattern.count(mark)
+    layers = layers_of(config)
+    sparse = bool(config.maybe("n_routed_experts", "num_local_experts", "num_experts"))
+    dense = min(config.maybe("first_k_dense_replace") or 0, layers) if sparse else layers
+    return dense if mark == "-" else layers - dense
+
+
+def _gated(config: ConfigKeys) -> bool:
+    return str(config.data.get("mlp_hidden_act") or config.data.get("hidden_act")) != "relu2"
 
 
 def _precision(config: ConfigKeys, assumed: list[str]) -> tuple[Precision, int | None]:
@@ -171,38 +194,3 @@ def _precision(config: ConfigKeys, assumed: list[str]) -> tuple[Precision, int |
     if found != "fp8":
         assumed.append(f"{found} weights: the parts that are not experts are taken to be stored as the experts are")
     return found, None
-
-
-def _shape(config: ConfigKeys, experts: Experts | None) -> Shape:
-    layers = layers_of(config)
-    pattern = "".join(str(mark) for mark in config.listed("hybrid_override_pattern"))
-    if pattern:
-        dense, sparse = pattern.count("-"), pattern.count("E")
-    else:
-        dense = min(config.maybe("first_k_dense_replace") or 0, layers) if experts else layers
-        sparse = layers - dense if experts else 0
-    return Shape(
-        hidden=config.whole("hidden_size", "dim"),
-        layers=layers,
-        vocab=config.whole("vocab_size"),
-        heads=config.whole("num_attention_heads", "n_heads"),
-        tied=config.data.get("tie_word_embeddings") is True,
-        dense_width=config.maybe("intermediate_size", "hidden_dim") or 0,
-        dense_layers=dense,
-        moe_layers=sparse,
-        shared_width=_shared_width(config, experts),
-        gated=str(config.data.get("mlp_hidden_act") or config.data.get("hidden_act")) != "relu2",
-        q_lora_rank=config.maybe("q_lora_rank") or 0,
-        kv_lora_rank=config.maybe("kv_lora_rank") or 0,
-        qk_head_dim=(config.maybe("qk_nope_head_dim") or 0) + (config.maybe("qk_rope_head_dim") or 0),
-        value_head_dim=config.maybe("v_head_dim") or 0,
-        rope_dim=config.maybe("qk_rope_head_dim") or 0,
-        expert_input=config.maybe("moe_latent_size") or 0,
-    )
-
-
-def _shared_width(config: ConfigKeys, experts: Experts | None) -> int:
-    own = config.maybe("moe_shared_expert_intermediate_size", "shared_expert_intermediate_size")
-    if own is not None:
-        return own
-    return (experts.shared or 0) * experts.width if experts else 0

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 from deploykit.catalog.attention import AttentionGroup, CompressedLatent, GroupedQuery, Latent, Mamba2
-from deploykit.catalog.profile import Architecture, Checkpoint, Experts
+from deploykit.catalog.profile import Architecture, Checkpoint, Experts, Parameters, Profile
+from deploykit.units import GB
 
 BITS = {"bf16": 16.0, "fp8": 8.0, "mxfp8": 8.25, "fp4": 4.25, "mxfp4": 4.25, "nvfp4": 4.5, "int4": 4.5}
 """Bits per weight with its scales: MXFP4 and MXFP8 have 8 bits for 32 weights, NVFP4 8 for 16, INT4 commonly 16 for 32."""
@@ -54,6 +55,26 @@ def parts(architecture: Architecture, checkpoint: Checkpoint) -> tuple[Part, ...
     made += _experts(experts, experts.layers or 0, experts.routed, architecture.hidden_size) if experts else []
     made += _others(architecture, layers)
     return tuple(_summed([*made, *_drafts(architecture, checkpoint)]))
+
+
+def counted(profile: Profile) -> Profile:
+    """Return a profile that says no parameters with those of its parts, in billions; as it is where they are unknown.
+
+    A token uses all but the routed experts, and of those `per_token`.
+    """
+    architecture, checkpoint = profile.architecture, next(iter(profile.checkpoints), None)
+    if profile.parameters is not None or architecture is None or checkpoint is None:
+        return profile
+    made = parts(architecture, checkpoint)
+    if made is None:
+        return profile
+    experts = architecture.experts
+    idle = 1 - experts.per_token / experts.routed if experts else 0.0
+    total = sum(part.elements for part in made) / GB
+    active = total - idle * sum(part.elements for part in made if part.spread == "experts") / GB
+    says = f"{total:,.1f} billion parameters, {active:,.1f} active: counted from the shape, norms left out"
+    found = Parameters(total_b=total, active_b=active, source=profile.source, as_of=architecture.as_of)
+    return profile.model_copy(update={"parameters": found, "assumptions": (*profile.assumptions, says)})
 
 
 def _attention(group: AttentionGroup, architecture: Architecture) -> Iterator[Part | None]:

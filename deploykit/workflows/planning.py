@@ -13,6 +13,7 @@ from deploykit.catalog.profile import Profile
 from deploykit.catalog.workload import Slo, Workload
 from deploykit.errors import DeploykitError, DoesNotFitError, PlanningError, UsageError
 from deploykit.intent import Intent
+from deploykit.planning.parts import counted
 from deploykit.planning.plan import Plan
 from deploykit.planning.planner import plan, smallest_that_fits
 from deploykit.planning.request import PlanRequest
@@ -63,7 +64,7 @@ def make_request(
     engine = catalog.engine(intent.engine)
     flags = catalog.flags(engine)
     from_config = is_config_path(intent.model)
-    profile = catalog.config_model(intent.model, flags) if from_config else catalog.model(intent.model)
+    profile = counted(catalog.config_model(intent.model, flags)) if from_config else catalog.model(intent.model)
     workload = _workload(catalog, intent, rehearsal=rehearsal)
     stand_in = catalog.standin(_stand_in_name(profile)) if rehearsal else None
     return PlanRequest(

@@ -12,6 +12,7 @@ from deploykit.catalog.attention import GroupedQuery, Latent, Mamba2
 from deploykit.catalog.hf_config import UNCOVERED, is_config_path, profile_of
 from deploykit.catalog.profile import Profile
 from deploykit.errors import CatalogError
+from deploykit.planning.parts import counted
 
 SERVED = ("TestForCausalLM", "OtherForCausalLM")
 
@@ -102,7 +103,7 @@ def refused(data: dict[str, Any]) -> CatalogError:
     [(QWEN3, 235, 22), (KIMI_K2, 1026, 32), (NEMOTRON, 120.6, 12.7)],
 )
 def test_parameters_come_out_as_published(config: dict[str, Any], total_b: float, active_b: float) -> None:
-    counts = read(config).parameters
+    counts = counted(read(config)).parameters
     assert counts is not None
     assert counts.total_b == pytest.approx(total_b, rel=0.01)
     assert counts.active_b == pytest.approx(active_b, rel=0.04)
@@ -115,7 +116,9 @@ def test_each_kind_of_attention_is_read() -> None:
         return list(architecture.attention)
 
     assert groups(QWEN3) == [GroupedQuery(layers=94, kv_heads=4, key_dim=128, value_dim=128)]
-    assert groups(KIMI_K2) == [Latent(layers=61, kv_lora_rank=512, rope_dim=64)]
+    assert groups(KIMI_K2) == [
+        Latent(layers=61, kv_lora_rank=512, rope_dim=64, q_lora_rank=1536, nope_dim=128, value_dim=128)
+    ]
     full, sliding = groups(SLIDING)
     assert isinstance(full, GroupedQuery)
     assert isinstance(sliding, GroupedQuery)
