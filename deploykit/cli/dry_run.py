@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploykit.cli.console import envelope, heading, result, table
-from deploykit.cli.plan import placeholder_hosts, show_plan, show_tree
+from deploykit.cli.plan import last_time_here, placeholder_hosts, show_plan, show_tree
 from deploykit.units import HOURS_PER_MONTH, show_usd
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def show(context: "Context", planned: "Planned", intent: "Intent", *, as_json: b
         envelope("dry-run", _data(planned, bundle, tasks, rates, not_checked))
         return
     result("Dry run: nothing is touched.\n")
-    show_plan(planned.plan, settings=True)
+    show_plan(planned.plan, settings=True, last=last_time_here(context, planned.plan))
     heading(f"Files of the bundle (digest {bundle.manifest.digest[:12]})")
     show_tree(bundle.manifest.as_data()["files"])
     heading("Tasks that would run")

@@ -151,9 +151,9 @@ def show_plan(plan: "Plan", *, settings: bool, last: str | None = None, before: 
         right=("GiB",),
     )
     for line in engine_says(plan):
-        say(f"\n{line}")
+        result(f"\n{line}")
     if last:
-        say(last)
+        result(last)
     if settings:
         show_settings(plan)
     if plan.rejected:

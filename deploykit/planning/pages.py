@@ -126,7 +126,9 @@ class Pool:
     def longest(self, available_bytes: float, in_flight: int, *, most: int) -> int:
         """Return the longest request, up to `most` tokens, with which vLLM still starts; 0 where there is none."""
         usable = self.blocks(available_bytes) - NULL_BLOCKS
-        low, high = 0, most
+        if self.request_blocks(most, in_flight) <= usable:
+            return most
+        low, high = 0, most - 1
         while low < high:
             middle = (low + high + 1) // 2
             if self.request_blocks(middle, in_flight) <= usable:
