@@ -10,7 +10,8 @@ Which rule each figure follows:
   this rate is the steadier.
 * `requests_per_s` is of requests that ended well in the window.
 * `slo_met` holds if the good requests are at least the SLO's share of all, failures among them.
-* The priced stage is the one with most `total_tokens_per_s` among those that met the SLO; of all, if none did.
+* The priced stage is the one with most `total_tokens_per_s` among those that met the SLO; of all, if none did. A stage
+  in whose window no request ended well is taken only if every stage is so: there is nothing in it to price.
 """
 
 import datetime as dt
@@ -112,7 +113,8 @@ def _met(good: int, requests: int, slo: Slo) -> bool:
 
 
 def _priced(stages: Sequence[StageMeasurement]) -> int:
-    candidates = [stage for stage in stages if stage.slo_met] or list(stages)
+    served = [stage for stage in stages if stage.requests > sum(stage.failures.values())] or list(stages)
+    candidates = [stage for stage in served if stage.slo_met] or served
     return max(candidates, key=lambda stage: stage.total_tokens_per_s).stage
 
 

@@ -33,8 +33,8 @@ def engine_says(plan: Plan) -> tuple[str, ...]:
     whose = "each rank's " if plan.parallelism.data > 1 else ""
     says = (
         f"vLLM will say: {whose}{figures.kv_tokens:,} tokens, {figures.max_concurrency:,.2f} requests of {length:,} tokens "
-        f"at once. It makes {figures.blocks:,} blocks of {figures.block_bytes:,} bytes, of which such a request takes up to "
-        f"{figures.blocks_per_request:,}"
+        f"at once. It makes {figures.blocks:,} blocks of {figures.block_bytes:,} bytes, of which it counts "
+        f"{figures.blocks_per_request:,} for such a request, as if each had whole steps of tokens under way"
     )
     return (says,)
 

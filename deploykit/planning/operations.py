@@ -17,7 +17,7 @@ def operations_of(
     request: PlanRequest, checkpoint: Checkpoint, weights: Weights, layout: Parallelism, offload: Offload | None
 ) -> Operations:
     """Return what a plan for GPUs asks of its operator, per node."""
-    size = weights.gpu_gb + weights.host_gb
+    size = weights.checkpoint_gb
     rolling = layout.replicas > 1
     return Operations(
         download_gb=size,

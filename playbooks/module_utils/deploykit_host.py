@@ -109,10 +109,11 @@ def is_ours(found, root):
     inside = found["cwd"] in (real, real + DELETED) or found["cwd"].startswith(real + os.sep)
     if found["pid"] is None or not inside:
         return False
+    engines = [os.path.join(folder, "engines", "") for folder in (root, real)]
+    if any(found["command"].startswith(folder) for folder in engines):
+        return True
     # A process may overwrite its command line with a title; the libraries it has loaded stay.
-    return os.path.join(root, "engines", "") in found["command"] or os.path.join(real, "engines", "") in _read(
-        "/proc/{0}/maps".format(found["pid"])
-    )
+    return engines[1] in _read("/proc/{0}/maps".format(found["pid"]))
 
 
 def request(port, path, body=None, key=None, timeout=5.0):

@@ -29,7 +29,11 @@ class _Connection(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        try:
+            self.sock.connect(self._path)
+        except OSError:
+            self.close()
+            raise
 
 
 class _Transport(xmlrpc.client.Transport):
@@ -37,8 +41,15 @@ class _Transport(xmlrpc.client.Transport):
         super().__init__()
         self._path, self._timeout = path, timeout
 
-    def make_connection(self, host):  # noqa: ARG002 - the host is the socket's path
-        return _Connection(self._path, self._timeout)
+    def make_connection(self, host):
+        self._connection = host, _Connection(self._path, self._timeout)
+        return self._connection[1]
+
+    def single_request(self, *arguments, **options):
+        try:
+            return super().single_request(*arguments, **options)
+        finally:
+            self.close()
 
 
 class Supervisord:

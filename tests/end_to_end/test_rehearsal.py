@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -10,6 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 
 pytestmark = pytest.mark.rehearsal
@@ -142,6 +144,61 @@ def test_an_up_beside_an_up_is_refused_with_the_holder(arrived, user):
     assert first.returncode == 130, err
 
 
+def engine_of(user):
+    (instance,) = user.json("status")["instances"]
+    return instance
+
+
+def test_an_engine_that_dies_under_load_is_an_error_with_its_last_words(arrived, user):
+    victim = engine_of(user)["pid"]
+    started = user.start("up", "--again")
+    samples = None
+    deadline = time.monotonic() + 120
+    while not (samples and samples.stat().st_size):
+        assert started.poll() is None, started.communicate()[1]
+        assert time.monotonic() < deadline
+        new = [p for p in (user.work / "runs").glob("2*") if p.name != Path(arrived["run"]).name]
+        samples = next((p / "samples.jsonl" for p in new if (p / "samples.jsonl").exists()), None)
+        time.sleep(0.1)
+    os.kill(victim, signal.SIGKILL)
+    _out, err = started.communicate(timeout=300)
+    assert started.returncode == 7, err
+    assert "the engine ended during the load test: engine-0" in err
+    assert "POST /v1/chat/completions" in err, "the last lines of its log"
+    assert json.loads((samples.parent / "loadtest-run.json").read_text())["engine_ended"]
+    assert json.loads((samples.parent / "measurements.json").read_text())["verdict"] == "INVALID"
+
+
+def test_an_engine_that_lost_its_supervisor_is_replaced(arrived, user):
+    deadline = time.monotonic() + 120
+    while engine_of(user)["health"] != "ok":  # it was started again just now
+        assert time.monotonic() < deadline
+    orphan = engine_of(user)["pid"]
+    (supervisor,) = (p for p in user.processes() if "supervisord" in " ".join(p.cmdline()))
+    supervisor.kill()
+    supervisor.wait(10)
+    assert engine_of(user)["state"] == "orphaned"
+    ran = user.run("up")
+    assert ran.returncode == 0, ran.stderr
+    now = engine_of(user)
+    assert (now["state"], now["health"]) == ("running", "ok")
+    assert now["pid"] != orphan
+    assert not psutil.pid_exists(orphan)
+
+
+def test_an_up_that_is_killed_outright_leaves_no_ansible_and_no_folder(arrived, user):
+    started = user.start("up", "--again")
+    while "Check system" not in started.stderr.readline():
+        assert started.poll() is None
+    left = [p for p in psutil.Process(started.pid).children(recursive=True) if "ansible" in " ".join(p.cmdline())]
+    assert left
+    started.kill()
+    started.communicate()
+    _gone, alive = psutil.wait_procs(left, timeout=20)
+    assert not alive
+    assert not [p for p in user.processes() if "ansible" in " ".join(p.cmdline())]
+
+
 def test_down_leaves_nothing_running(arrived, user):
     assert user.run("down").returncode == 0
     assert user.processes() == []
@@ -165,4 +222,6 @@ def test_ctrl_c_while_the_engine_starts_leaves_nothing_and_the_next_up_goes_on(a
     assert user.processes() == []
     again = user.json("up")
     assert again["changed"]
+    shutil.rmtree(user.home / ".local/share/deploykit")  # and with it the record
     assert user.run("down").returncode == 0
+    assert user.processes() == []

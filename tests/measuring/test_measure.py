@@ -106,6 +106,24 @@ def test_a_stage_that_met_the_slo_is_priced_before_a_faster_one_that_did_not() -
     assert neither.priced_stage == 1
 
 
+def test_a_stage_in_whose_window_nothing_ended_is_not_priced_while_another_has_something() -> None:
+    workload = make_workload(stages=(ClosedLoop(users=1, duration_s=10), ClosedLoop(users=8, duration_s=10)))
+    late = [
+        moved(20 + by, stage=1, last_token_s=31.0, done_s=31.0) for by in (0, 0.1, 0.2, 0.3)
+    ]  # its window ends at 30 s
+    times = {"stage_starts_s": (0.0, 20.0), "stage_ends_s": (10.0, 30.0)}
+    measured = measure(make_run(make_sample(), *late, workload=workload, generator=times))
+    assert measured.stages[1].total_tokens_per_s > measured.stages[0].total_tokens_per_s
+    assert measured.priced_stage == 0
+    assert len(measured.usage) == 1
+
+
+def test_an_engine_that_ended_makes_the_run_invalid_whatever_was_measured() -> None:
+    measured = measure(make_run(*ENOUGH).model_copy(update={"engine_ended": "engine-0 on node1 is failed"}))
+    assert codes(measured)["engine-ended"] == "invalid"
+    assert measured.verdict == "INVALID"
+
+
 def test_gaps_are_withheld_where_events_came_together() -> None:
     run = make_run(make_sample(coalesced_events=1))  # 1 of 4
     measured = stage(run)

@@ -120,6 +120,7 @@ def found(**changes):
         ({"cwd": "/srv/deploykit (deleted)"}, True),
         ({"cwd": "/srv/deploykit-other"}, False),
         ({"cwd": "/srv/deploykit/releases/a", "command": "bash"}, False),
+        ({"cwd": "/srv/deploykit/releases/a", "command": "tail -f /srv/deploykit/engines/log"}, False),
         ({"cwd": "/srv/deploykit/releases/a", "pid": None}, False),
         ({"cwd": "/somewhere"}, False),
         ({"unit": "deploykit-engine-0.service"}, True),
