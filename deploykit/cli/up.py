@@ -10,6 +10,7 @@ from deploykit.cli.console import envelope, prose, result, say
 if TYPE_CHECKING:
     from deploykit.cli.context import Context
     from deploykit.intent import Intent
+    from deploykit.reporting.report import Report
     from deploykit.workflows.planning import Planned
     from deploykit.workflows.target import Target
     from deploykit.workflows.up import Arrival
@@ -131,11 +132,16 @@ def _go(context: "Context", planned: "Planned", intent: "Intent", target: "Targe
         return go(planned, intent, target, context.catalog, context.world(shown), again=again)
 
 
-def _summary(arrival: "Arrival") -> dict[str, Any]:
+def _report_of(arrival: "Arrival") -> "Report":
+    """Return the report of this run, or the one that holds from before."""
     from deploykit.effects.files import read_value
     from deploykit.reporting.report import Report
 
-    report = arrival.report or read_value(arrival.run / "report.json", Report)
+    return arrival.report or read_value(arrival.run / "report.json", Report)
+
+
+def _summary(arrival: "Arrival") -> dict[str, Any]:
+    report = _report_of(arrival)
     return {
         "run": str(arrival.run),
         "changed": arrival.deployment.changed,
@@ -150,7 +156,8 @@ def _closing(arrival: "Arrival", target: "Target", example_node: str) -> None:
         changed = sum(host.changed for host in arrival.deployment.hosts)
         said = f"{changed} changes were needed" if changed else "nothing changed"
         result(f"{said}: release {arrival.deployment.bundle_digest[:12]} serves at {arrival.deployment.endpoint}")
-        result(f"measured before: {arrival.run / 'report.html'} (--again measures once more)")
+        doubt = "load test INVALID; " if _report_of(arrival).measurements.verdict == "INVALID" else ""
+        result(f"measured before: {arrival.run / 'report.html'} ({doubt}--again measures once more)")
         return
     from deploykit.reporting.markdown import summary
 

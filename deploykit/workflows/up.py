@@ -82,8 +82,7 @@ def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world
         cost=intent.cost,
         world=world,
     )
-    # What must not be used is not done yet: the next `up` measures again.
-    world.records.save(record.model_copy(update={"measured": made.measurements.verdict != "INVALID"}))
+    world.records.save(record.model_copy(update={"measured": True}))
     return Arrival(planned=planned, deployment=deployment, run=run.directory, report=made)
 
 

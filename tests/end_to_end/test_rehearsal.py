@@ -153,7 +153,7 @@ def test_an_engine_that_dies_under_load_is_an_error_with_its_last_words(arrived,
     victim = engine_of(user)["pid"]
     started = user.start("up", "--again")
     samples = None
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not (samples and samples.stat().st_size):
         assert started.poll() is None, started.communicate()[1]
         assert time.monotonic() < deadline
@@ -161,7 +161,7 @@ def test_an_engine_that_dies_under_load_is_an_error_with_its_last_words(arrived,
         samples = next((p / "samples.jsonl" for p in new if (p / "samples.jsonl").exists()), None)
         time.sleep(0.1)
     os.kill(victim, signal.SIGKILL)
-    _out, err = started.communicate(timeout=300)
+    _out, err = started.communicate(timeout=900)
     assert started.returncode == 7, err
     assert "the engine ended during the load test: engine-0" in err
     assert "POST /v1/chat/completions" in err, "the last lines of its log"
@@ -170,7 +170,7 @@ def test_an_engine_that_dies_under_load_is_an_error_with_its_last_words(arrived,
 
 
 def test_an_engine_that_lost_its_supervisor_is_replaced(arrived, user):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while engine_of(user)["health"] != "ok":  # it was started again just now
         assert time.monotonic() < deadline
     orphan = engine_of(user)["pid"]
