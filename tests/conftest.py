@@ -86,12 +86,13 @@ class User:
         )
         return json.loads(ran.stdout)["result"]
 
-    def processes(self) -> list[psutil.Process]:
-        """Return the processes that run from this user's home: supervisor, engine, its workers."""
+    def processes(self, word: str = "") -> list[psutil.Process]:
+        """Return the processes that run from this user's home, and have a word in their command line."""
         found = []
         for process in psutil.process_iter():
             try:
-                if any(str(self.home) in part for part in [*process.cmdline(), process.cwd()]):
+                command = process.cmdline()
+                if any(str(self.home) in part for part in [*command, process.cwd()]) and word in " ".join(command):
                     found.append(process)
             except psutil.Error:
                 continue

@@ -174,7 +174,7 @@ def test_an_engine_that_lost_its_supervisor_is_replaced(arrived, user):
     while engine_of(user)["health"] != "ok":  # it was started again just now
         assert time.monotonic() < deadline
     orphan = engine_of(user)["pid"]
-    (supervisor,) = (p for p in user.processes() if "supervisord" in " ".join(p.cmdline()))
+    (supervisor,) = user.processes("supervisord")
     supervisor.kill()
     supervisor.wait(10)
     assert engine_of(user)["state"] == "orphaned"
@@ -190,13 +190,13 @@ def test_an_up_that_is_killed_outright_leaves_no_ansible_and_no_folder(arrived, 
     started = user.start("up", "--again")
     while "Check system" not in started.stderr.readline():
         assert started.poll() is None
-    left = [p for p in psutil.Process(started.pid).children(recursive=True) if "ansible" in " ".join(p.cmdline())]
+    left = user.processes("ansible-playbook")
     assert left
     started.kill()
     started.communicate()
     _gone, alive = psutil.wait_procs(left, timeout=20)
     assert not alive
-    assert not [p for p in user.processes() if "ansible" in " ".join(p.cmdline())]
+    assert not user.processes("ansible")
 
 
 def test_down_leaves_nothing_running(arrived, user):
@@ -210,7 +210,7 @@ def test_ctrl_c_while_the_engine_starts_leaves_nothing_and_the_next_up_goes_on(a
     started = user.start("up")
     try:
         deadline = time.monotonic() + 120
-        while not any("vllm" in " ".join(p.cmdline()) for p in user.processes()):
+        while not user.processes("vllm"):
             assert started.poll() is None, started.communicate()[1]
             assert time.monotonic() < deadline
             time.sleep(0.2)
