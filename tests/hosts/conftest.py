@@ -1,0 +1,42 @@
+"""The session's hosts, and a user at the controller who deploys to them."""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from platformdirs import user_cache_path
+
+# importlib mode puts no test folder on the path.
+_spec = importlib.util.spec_from_file_location("deploykit_test_machines", Path(__file__).with_name("machines.py"))
+machines = importlib.util.module_from_spec(_spec)
+sys.modules["deploykit_test_machines"] = machines
+_spec.loader.exec_module(machines)
+
+# Read before any test gets a home of its own.
+_CACHE = user_cache_path("deploykit-tests", appauthor=False) / "hosts"
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A place where machines can be made; skipped with the reason where it cannot be had."""
+    reason = machines.why_not()
+    if reason:
+        pytest.skip(reason)
+    with machines.Lab(tmp_path_factory.mktemp("hosts"), _CACHE) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def hosts(lab: Any) -> Callable[[int], Sequence[Any]]:
+    """Ask for hosts: `hosts(2)` gives two bare machines, of which later callers get the same ones."""
+    bare: list[Any] = []
+
+    def get(count: int) -> Sequence[Any]:
+        if len(bare) < count:
+            bare.extend(lab.add(count - len(bare)))
+        return bare[:count]
+
+    return get
