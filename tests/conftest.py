@@ -15,11 +15,16 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from deploykit.paths import data_dir
+
 Golden = Callable[[str, str], None]
 
 # A busy machine is no defect: no test asserts a time.
 settings.register_profile("deploykit", deadline=None)
 settings.load_profile("deploykit")
+
+# Read before any test gets a home of its own.
+_INSTALLED = sorted(data_dir().glob("**/engines/*/bin/python"))
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -149,3 +154,18 @@ def make_user() -> Iterator[Callable[..., User]]:
             user.run("down")
         for left in user.processes():
             left.send_signal(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def engine_python(make_user: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a CPU engine environment: DEPLOYKIT_ENGINE_PYTHON, one that is installed, or one installed now."""
+    stated = os.environ.get("DEPLOYKIT_ENGINE_PYTHON")
+    if stated:
+        return Path(stated)
+    if _INSTALLED:
+        return _INSTALLED[0]
+    user = make_user(tmp_path_factory.mktemp("engine"))
+    user.json("up")
+    user.run("down")
+    (python,) = user.home.glob("**/engines/*/bin/python")
+    return Path(python)

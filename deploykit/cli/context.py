@@ -108,10 +108,11 @@ class Context:
         load_yaml_model(file, Intent, **needed)
         return values
 
-    def world(self, reporter: "Reporter") -> "World":
-        """Return every port, for real."""
+    def world(self, reporter: "Reporter", *, what: str = "deploykit up") -> "World":
+        """Return every port, for real; `what` is how locks on hosts call the command at work."""
         from deploykit.effects.ansible import AnsibleRunner
         from deploykit.effects.clock import SystemClock
+        from deploykit.effects.lock import holder
         from deploykit.effects.locust import LocustGenerator
         from deploykit.effects.prometheus import PrometheusMetrics
         from deploykit.workflows.world import World
@@ -127,6 +128,7 @@ class Context:
             records=self.records,
             profiles=paths.shipped("profiles"),
             secrets=self.secrets,
+            holder=holder(what),
             versions={
                 "deploykit": __version__,
                 "python": platform.python_version(),

@@ -116,11 +116,11 @@ def _play(
 
     with reporter(quiet=True) as shown:
         shown.begin(playbook.removesuffix(".yml"))
-        world = context.world(shown)
+        world = context.world(shown, what=f"deploykit {playbook.removesuffix('.yml').replace('teardown', 'down')}")
         outcome = world.playbooks.run(
             playbook,
             inventory=inventory,
-            variables=variables,
+            variables={**variables, "deploykit_holder": dict(world.holder)},
             secrets=world.secrets,
             log_dir=context.records.folder(name) / "logs",
             on_event=shown.task,

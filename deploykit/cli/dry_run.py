@@ -88,15 +88,16 @@ def _tasks(
     from deploykit.workflows.deploy import Places, playbook_variables
     from deploykit.workflows.target import real_hosts, this_machine
 
-    if planned.rehearsal:
+    if planned.rehearsal and not intent.hosts:
         target = this_machine(paths.data_dir(), sys.executable)
     else:
         from deploykit.intent import HostIntent
 
         stand_ins = tuple(HostIntent(name=host, address=host) for host in hosts)
         target = real_hosts(
-            intent.model_copy(update={"hosts": intent.hosts or stand_ins}), inventory_file=None, inventory_hosts=()
-        )
+            intent.model_copy(update={"hosts": intent.hosts or stand_ins}), inventory_file=None, inventory_hosts={},
+            rehearsal=planned.rehearsal,
+        )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="deploykit-") as folder:
         inventory = Path(folder) / "inventory.yml"
         inventory.write_text(yaml.safe_dump(target.inventory), encoding="utf-8")

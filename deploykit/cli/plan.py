@@ -99,8 +99,8 @@ def planned_from(
 
 def placeholder_hosts(planned: "Planned", intent: "Intent") -> tuple[str, ...]:
     """Return the addresses of the hosts, or names that stand for them where none are given."""
-    if planned.rehearsal:
-        return ("127.0.0.1",)
+    if planned.rehearsal and not intent.hosts:
+        return ("127.0.0.1",) if planned.plan.nodes == 1 else ()
     return tuple(host.address for host in intent.hosts) or tuple(f"node{i + 1}" for i in range(planned.plan.nodes))
 
 

@@ -33,10 +33,17 @@ def up(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show everything that would happen, and touch nothing.")
     ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure/--no-measure", help="Without: serve, and leave the load test to `deploykit loadtest`."),
+    ] = True,
     again: Annotated[bool, typer.Option("--again", help="Measure again although nothing changed.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Plan, render, provision, load-test and report. Without arguments: a rehearsal on this machine."""
+    """Plan, render, provision, load-test and report. Without arguments: a rehearsal on this machine.
+
+    With hosts and without a machine of `deploykit nodes` it is a rehearsal too: on those hosts, over SSH.
+    """
     from deploykit.cli.context import Context, parse_settings, parse_slo
     from deploykit.workflows.planning import make_plan
 
@@ -55,16 +62,18 @@ def up(
         show(context, planned, intent, as_json=json)
         return
     target = _target(planned, intent, inventory, hosts)
-    _refuse_what_cannot_be_served(planned, intent, key="VLLM_API_KEY" in context.secrets)
-    arrival = _go(context, planned, intent, target, again=again)
+    _refuse_what_cannot_be_served(
+        planned, intent, at_home=target.supervision == "supervisord", key="VLLM_API_KEY" in context.secrets
+    )
+    arrival = _go(context, planned, intent, target, again=again, measure=measure)
     if json:
         envelope("up", _summary(arrival))
     else:
         _closing(arrival, target, context.defaults["example_node"])
 
 
-def _refuse_what_cannot_be_served(planned: "Planned", intent: "Intent", *, key: bool) -> None:
-    """Refuse a model whose weights nobody named, and to serve everybody who reaches a real node unless asked to."""
+def _refuse_what_cannot_be_served(planned: "Planned", intent: "Intent", *, at_home: bool, key: bool) -> None:
+    """Refuse a model whose weights nobody named, and to serve everybody who reaches a node unless asked to."""
     from deploykit.errors import UsageError
 
     if planned.profile.config_file:
@@ -72,16 +81,16 @@ def _refuse_what_cannot_be_served(planned: "Planned", intent: "Intent", *, key: 
             f"`{planned.profile.name}` is planned from its config.json, which does not say where its weights are",
             hint="write profiles/models/NAME.yaml for it: docs/how-to/add-a-model.md; `up --dry-run` works without",
         )
-    if not (planned.rehearsal or key or intent.gateway.public):
+    if not (at_home or key or intent.gateway.public):
         raise UsageError(
             "without a key the model would serve everybody who reaches the node",
             hint="set DEPLOYKIT_API_KEY or DEPLOYKIT_API_KEY_FILE, or say `gateway: {public: true}` in deploykit.yaml",
         )
 
 
-def _inventory_hosts(inventory: "options.Inventory") -> tuple[str, ...]:
+def _inventory_hosts(inventory: "options.Inventory") -> dict[str, str]:
     if inventory is None:
-        return ()
+        return {}
     from deploykit.effects.inventory import read_hosts
     from deploykit.errors import UsageError
     from deploykit.intent import MAX_NODES
@@ -95,46 +104,51 @@ def _inventory_hosts(inventory: "options.Inventory") -> tuple[str, ...]:
     return hosts
 
 
-def _target(planned: "Planned", intent: "Intent", inventory: "options.Inventory", hosts: tuple[str, ...]) -> "Target":
+def _target(planned: "Planned", intent: "Intent", inventory: "options.Inventory", hosts: dict[str, str]) -> "Target":
     import sys
 
     from deploykit import paths
     from deploykit.workflows.target import real_hosts, this_machine
 
-    if planned.rehearsal:
+    if planned.rehearsal and inventory is None and not intent.hosts:
         return this_machine(paths.data_dir(), sys.executable)
-    return real_hosts(intent, inventory_file=inventory, inventory_hosts=hosts)
+    return real_hosts(intent, inventory_file=inventory, inventory_hosts=hosts, rehearsal=planned.rehearsal)
 
 
-def _go(context: "Context", planned: "Planned", intent: "Intent", target: "Target", *, again: bool) -> "Arrival":
+def _go(
+    context: "Context", planned: "Planned", intent: "Intent", target: "Target", *, again: bool, measure: bool
+) -> "Arrival":
     from deploykit.cli.progress import reporter
     from deploykit.effects.lock import locked
     from deploykit.workflows.up import up as go
 
     with locked(context.records.folder(target.name), f"deploykit up {planned.plan.model}"), reporter() as shown:
         if planned.rehearsal:
+            machine = "this machine" if target.supervision == "supervisord" else ", ".join(target.hosts)
             shown.note(
-                f"rehearsal: `{planned.plan.stand_in}` stands in for {planned.plan.title}, this machine for a GPU node"
+                f"rehearsal: `{planned.plan.stand_in}` stands in for {planned.plan.title}, {machine} for GPU nodes"
             )
         shown.begin("plan")
         shown.done(
             "plan",
             f"{planned.plan.title} on {planned.plan.node}, {planned.plan.parallelism}, {planned.plan.memory.kv_tokens:,} KV tokens",
         )
-        return go(planned, intent, target, context.catalog, context.world(shown), again=again)
+        return go(planned, intent, target, context.catalog, context.world(shown), again=again, measure=measure)
 
 
 def _summary(arrival: "Arrival") -> dict[str, Any]:
     from deploykit.effects.files import read_value
     from deploykit.reporting.report import Report
 
-    report = arrival.report or read_value(arrival.run / "report.json", Report)
+    made = arrival.run / "report.json"
+    report = arrival.report or (read_value(made, Report) if made.is_file() else None)
     return {
         "run": str(arrival.run),
         "changed": arrival.deployment.changed,
         "measured_now": arrival.report is not None,
         "endpoint": arrival.deployment.endpoint,
-        "report": report.as_data(),
+        "release": arrival.deployment.bundle_digest[:12],
+        "report": report.as_data() if report else None,
     }
 
 
@@ -143,7 +157,10 @@ def _closing(arrival: "Arrival", target: "Target", example_node: str) -> None:
         changed = sum(host.changed for host in arrival.deployment.hosts)
         said = f"{changed} changes were needed" if changed else "nothing changed"
         result(f"{said}: release {arrival.deployment.bundle_digest[:12]} serves at {arrival.deployment.endpoint}")
-        result(f"measured before: {arrival.run / 'report.html'} (--again measures once more)")
+        if (arrival.run / "report.html").is_file():
+            result(f"measured before: {arrival.run / 'report.html'} (--again measures once more)")
+        else:
+            result("not measured: `deploykit loadtest` does it")
         return
     from deploykit.reporting.markdown import summary
 

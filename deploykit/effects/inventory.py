@@ -10,8 +10,8 @@ from deploykit.effects.locales import utf8
 from deploykit.errors import UsageError
 
 
-def read_hosts(inventory: Path) -> tuple[str, ...]:
-    """Return the hosts of the group `nodes`; UsageError if the file cannot be read."""
+def read_hosts(inventory: Path) -> dict[str, str]:
+    """Return the hosts of the group `nodes`, each with its address; UsageError if the file cannot be read."""
     if not inventory.exists():
         raise UsageError(
             f"there is no inventory {inventory}", hint="an Ansible inventory with the GPU machines in a group `nodes`"
@@ -25,4 +25,7 @@ def read_hosts(inventory: Path) -> tuple[str, ...]:
         raise UsageError(
             f"{inventory} is no inventory Ansible can read", detail="\n".join(done.stderr.splitlines()[-5:])
         )
-    return tuple(json.loads(done.stdout).get("nodes", {}).get("hosts", ()))
+    found = json.loads(done.stdout)
+    variables = found.get("_meta", {}).get("hostvars", {})
+    hosts = found.get("nodes", {}).get("hosts", ())
+    return {host: str(variables.get(host, {}).get("ansible_host") or host) for host in hosts}

@@ -153,8 +153,8 @@ def _rehearsal_plan(request: PlanRequest) -> Plan:
         max_context=longest,
     )
     decided = Decided(
-        layout=Parallelism(),
-        layout_because="one process on one CPU: the CPU build fails on data and expert parallelism",
+        layout=Parallelism(replicas=request.nodes),
+        layout_because="one process on each host's CPU: the CPU build fails on data and expert parallelism",
         limits=limits,
         utilization=None,
         checkpoint_because="made on the spot: the right shape, random weights",

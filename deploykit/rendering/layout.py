@@ -195,7 +195,9 @@ def _listen(plan: Plan, node: int, host: str, gateway: GatewayOptions) -> str:
     chosen = next((c for c in plan.settings if c.setting == "host" and not is_planners(c)), None)
     if chosen is not None and isinstance(chosen.value, str):
         return chosen.value
-    local = plan.stand_in is not None or host in _LOOPBACK or (gateway.enabled and node == 0)
+    local = (
+        host in _LOOPBACK or (gateway.enabled and node == 0) or (plan.stand_in is not None and host == f"node-{node}")
+    )
     return "127.0.0.1" if local else "0.0.0.0"  # noqa: S104 - clients or the gateway on another node must reach it
 
 

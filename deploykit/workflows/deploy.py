@@ -8,11 +8,12 @@ from typing import Any
 import yaml
 
 from deploykit.deploying.deployment import Deployment
-from deploykit.deploying.outcome import deployment_from
+from deploykit.deploying.outcome import deployment_from, failure_error
 from deploykit.errors import Interrupted
 from deploykit.rendering.bundle import Bundle
 from deploykit.workflows.planning import Planned
 from deploykit.workflows.ports import Playbooks, TaskEvent
+from deploykit.workflows.restore import give_up
 from deploykit.workflows.target import Target
 from deploykit.workflows.world import World
 
@@ -57,13 +58,14 @@ def deploy(planned: Planned, bundle: Bundle, target: Target, places: Places, url
     """Run `site.yml` and read back what came up.
 
     Raises:
-        DeploymentError: a task failed or a host did not answer.
+        DeploymentError: a task failed or a host did not answer. On hosts, the release that served before serves
+            again, or the error says why not.
         Interrupted: Ctrl-C; an engine that this run was still starting on this machine has been stopped, and one
-            that served before stays.
+            that served before stays, or serves again.
 
     """
     started = world.clock.now()
-    variables = playbook_variables(bundle, target, places)
+    variables = playbook_variables(bundle, target, places) | {"deploykit_holder": dict(world.holder)}
     start = _Start(world.reporter.task)
     try:
         result = world.playbooks.run(
@@ -74,11 +76,18 @@ def deploy(planned: Planned, bundle: Bundle, target: Target, places: Places, url
             log_dir=places.log,
             on_event=start.take,
         )
-    except Interrupted:
-        if target.rehearsal and start.begun:
+    except Interrupted as interruption:
+        if target.supervision == "systemd":
+            interruption.hint = give_up(places.inventory, variables, places.log, world)
+        elif start.begun:
             world.reporter.note("stopping what was being started")
             _stop_what_was_starting(world.playbooks, places, variables)
         raise
+    error = failure_error(result) if target.supervision == "systemd" else None
+    if error is not None:
+        says = give_up(places.inventory, variables, places.log, world)
+        error.hint = f"{says}. {error.hint}" if error.hint else says
+        raise error
     return deployment_from(
         result,
         bundle_digest=bundle.manifest.digest,

@@ -6,8 +6,10 @@ from pathlib import Path
 from deploykit.catalog.catalog import Catalog
 from deploykit.deploying.deployment import Deployment
 from deploykit.deploying.record import DeploymentRecord
+from deploykit.errors import DeploymentError
 from deploykit.intent import Intent
 from deploykit.rendering.bundle import Bundle
+from deploykit.rendering.layout import bracketed
 from deploykit.reporting.report import Report
 from deploykit.workflows.bundling import make_bundle
 from deploykit.workflows.deploy import Places, deploy, playbook_variables
@@ -29,11 +31,20 @@ class Arrival:
     deployment: Deployment
     run: Path
     report: Report | None
-    """None when nothing changed and the run's report from before still holds."""
+    """None when nothing was measured: the run's report from before still holds, or none was asked for."""
 
 
-def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world: World, *, again: bool) -> Arrival:
-    """Go the whole road.
+def up(
+    planned: Planned,
+    intent: Intent,
+    target: Target,
+    catalog: Catalog,
+    world: World,
+    *,
+    again: bool,
+    measure: bool = True,
+) -> Arrival:
+    """Go the whole road; without `measure` only as far as an engine that answers.
 
     Raises:
         CatalogError, ComparisonError: a rate or an offer is not there; nothing was touched.
@@ -64,12 +75,18 @@ def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world
     endpoint = _endpoint(planned, target, gateway_port, intent.gateway.domain)
     record = _record(planned, target, bundle, places, run)
     world.records.save(record)
-    deployment = deploy(planned, bundle, target, places, endpoint.base_url, world)
+    try:
+        deployment = deploy(planned, bundle, target, places, endpoint.base_url, world)
+    except DeploymentError:
+        if before is not None and target.supervision == "systemd":  # it serves on
+            world.records.save(before)
+        raise
     run.write("deployment.json", deployment)
     world.reporter.done("provision", _what_changed(deployment))
 
-    if same and run.path("report.json").is_file():
-        world.records.save(record.model_copy(update={"measured": True}))
+    measured = same and run.path("report.json").is_file()
+    if measured or not measure:
+        world.records.save(record.model_copy(update={"measured": measured}))
         return Arrival(planned=planned, deployment=deployment, run=run.directory, report=None)
     made = measure_and_report(
         run,
@@ -103,13 +120,10 @@ def _endpoint(planned: Planned, target: Target, gateway_port: int | None, domain
 
     Behind a gateway the engines listen on their nodes' loopback, so their counters are out of reach from here.
     """
-    first = planned.plan.setting("port")
-    first_port = first if isinstance(first, int) else 0
-    ports = [first_port + i for i in range(planned.plan.parallelism.replicas)]
-    direct = tuple(f"http://{target.addresses[0]}:{port}" for port in ports)
-    if gateway_port is None:
-        return Endpoint(base_url=direct[0], model=planned.plan.served_model_name, metrics_urls=direct)
-    gateway = f"https://{domain}" if domain else f"http://{target.addresses[0]}:{gateway_port}"
+    if gateway_port is None:  # callers reach the first engine alone, so it alone is measured
+        first = f"http://{bracketed(target.addresses[0])}:{planned.plan.setting('port') or 0}"
+        return Endpoint(base_url=first, model=planned.plan.served_model_name, metrics_urls=(first,))
+    gateway = f"https://{domain}" if domain else f"http://{bracketed(target.addresses[0])}:{gateway_port}"
     return Endpoint(base_url=gateway, model=planned.plan.served_model_name)
 
 

@@ -22,6 +22,8 @@ class World:
     profiles: Path
     secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    holder: Mapping[str, object] = field(default_factory=dict)
+    """Who we are, for the deploy lock and the audit log of hosts."""
 
     @property
     def api_key(self) -> str | None:

@@ -40,3 +40,27 @@ def hosts(lab: Any) -> Callable[[int], Sequence[Any]]:
         return bare[:count]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def serving(lab: Any, engine_python: Path) -> Callable[[int], Sequence[Any]]:
+    """Ask for hosts that can serve: what is bypassed on them is the download of the engine, 3.5 GB for each.
+
+    The environment that a rehearsal installed lies on them already, read-only, under the name that the runtime role
+    looks for, with the host's own Python in it. Everything else that the roles do there is real.
+    """
+    environment = machines.with_python_of_the_image(engine_python.parents[1], lab.folder)
+    ready: list[Any] = []
+
+    def get(count: int) -> Sequence[Any]:
+        if len(ready) < count:
+            name = f"engines/{environment_name(engine_python)}"
+            ready.extend(lab.add(count - len(ready), {name: environment}))
+        return ready[:count]
+
+    return get
+
+
+def environment_name(engine_python: Path) -> str:
+    """Return the name of the engine's environment, as the playbooks make it of lock, sources and Python."""
+    return engine_python.parents[1].name

@@ -24,7 +24,7 @@ ROOT_DIR = "/opt/deploykit"
 DISK_MB = 400
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "udev", "openssh-server", "python3", "sudo", "iproute2", "procps", "kmod",
-    "ca-certificates",
+    "ca-certificates", "libnuma1",  # the last one is what vLLM's CPU build links to
 )  # fmt: skip
 TOOLS = {
     "systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "nft": "nftables", "ip": "iproute2",
@@ -104,6 +104,22 @@ def _furnish(root: Path) -> None:
     for path in [*root.glob("etc/apt/sources.list.d/*"), root / "etc/apt/sources.list", root / "etc/resolv.conf"]:
         path.unlink(missing_ok=True)
     (root / "etc/resolv.conf").write_text("")
+
+
+def with_python_of_the_image(environment: Path, folder: Path) -> Path:
+    """Return a virtual environment as a machine can use it: its interpreter is the image's own, of the same version."""
+    made = folder / "engine"
+    for name in ("upper/bin", "work", "root"):
+        (made / name).mkdir(parents=True)
+    version = next((environment / "lib").glob("python3*")).name
+    for name in ("python", "python3", version):
+        (made / "upper/bin" / name).symlink_to(f"/usr/bin/{version}")
+    settings = (environment / "pyvenv.cfg").read_text().splitlines()
+    own = ["home = /usr/bin" if line.startswith("home") else line for line in settings]
+    (made / "upper/pyvenv.cfg").write_text("\n".join(own) + "\n")
+    sh("mount", "-t", "overlay", "overlay", "-o",
+       f"lowerdir={environment},upperdir={made}/upper,workdir={made}/work", made / "root")  # fmt: skip
+    return made / "root"
 
 
 class Machine:
@@ -312,6 +328,7 @@ class Lab:
     def __exit__(self, *_: object) -> None:
         for machine in self.machines:
             machine.destroy()
+        sh("umount", "-l", self.folder / "engine/root", check=False)
         (self.cgroup / self.name).rmdir()
         sh("umount", "-l", self.cgroup, self.folder, check=False)
         sh("ip", "link", "del", self.name, check=False)

@@ -11,11 +11,11 @@ PLAYBOOKS = ROOT / "playbooks"
 ROLES = sorted(p.name for p in (PLAYBOOKS / "roles").iterdir())
 GIVEN_BY_THE_WORKFLOW = {
     "deploykit_bundle", "deploykit_release", "deploykit_root", "deploykit_profiles",
-    "deploykit_supervision", "deploykit_secrets",
+    "deploykit_supervision", "deploykit_secrets", "deploykit_holder",
 }  # fmt: skip
 ROLES_OWN = {
     "preflight_runtime_gb", "runtime_uv", "engine_ready_timeout_s", "engine_ready_slice_s", "engine_log_lines",
-    "verify_timeout_s",
+    "verify_timeout_s", "release_event", "release_keep",
 }  # fmt: skip
 """Knobs with a default that no bundle sets."""
 

@@ -16,7 +16,7 @@ REHEARSAL = {
     "deploykit_supervision": "supervisord", "weights_kind": "stand-in", "gateway_enabled": False, "monitoring_enabled": False,
 }  # fmt: skip
 NODE = {"deploykit_supervision": "systemd", "weights_kind": "hub", "gateway_enabled": True, "monitoring_enabled": True}
-ROLES = ["preflight", "runtime", "weights", "engine", "gateway", "monitoring", "verify"]
+ROLES = ["release", "preflight", "runtime", "weights", "engine", "gateway", "monitoring", "verify"]
 
 
 @pytest.fixture
