@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from deploykit import __version__
-from deploykit.cli import config, deployments, init, lists, loadtest, plan, render, report, up
+from deploykit.cli import config, deployments, init, lists, loadtest, plan, releases, render, report, up
 from deploykit.cli.console import failure, say
 from deploykit.errors import DeploykitError, Interrupted
 
@@ -35,6 +35,8 @@ COMMANDS = (
     ("report", report.report, "Report a run again from its files."),
     ("status", deployments.status, "Show what runs and whether it answers."),
     ("logs", deployments.logs, "Print the engine's last log lines."),
+    ("rollback", releases.rollback, "Let an earlier release serve again."),
+    ("diff", releases.diff, "Show what `up` would change, or how hosts drifted."),
     ("down", deployments.down, "Stop what `up` started."),
     ("models", lists.models, "List the models, or show one."),
     ("nodes", lists.nodes, "List the machines, or show one."),

@@ -53,7 +53,7 @@ def up(
         "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint, "port": port, "cost": cost or None, "slo": parse_slo(slo), "speculation": speculate,
     }  # fmt: skip
     intent = context.intent(file, wanted).intent
-    hosts = _inventory_hosts(inventory)
+    hosts = inventory_hosts(inventory)
     count = len(hosts) or len(intent.hosts) or intent.nodes or 1
     planned = make_plan(context.catalog, intent, set_settings=parse_settings(set_), nodes=count)
     if dry_run:
@@ -61,7 +61,7 @@ def up(
 
         show(context, planned, intent, as_json=json)
         return
-    target = _target(planned, intent, inventory, hosts)
+    target = target_of(planned, intent, inventory, hosts)
     _refuse_what_cannot_be_served(
         planned, intent, at_home=target.supervision == "supervisord", key="VLLM_API_KEY" in context.secrets
     )
@@ -88,7 +88,8 @@ def _refuse_what_cannot_be_served(planned: "Planned", intent: "Intent", *, at_ho
         )
 
 
-def _inventory_hosts(inventory: "options.Inventory") -> dict[str, str]:
+def inventory_hosts(inventory: "options.Inventory") -> dict[str, str]:
+    """Return the hosts of an inventory, each with its address; empty without one."""
     if inventory is None:
         return {}
     from deploykit.effects.inventory import read_hosts
@@ -104,7 +105,8 @@ def _inventory_hosts(inventory: "options.Inventory") -> dict[str, str]:
     return hosts
 
 
-def _target(planned: "Planned", intent: "Intent", inventory: "options.Inventory", hosts: dict[str, str]) -> "Target":
+def target_of(planned: "Planned", intent: "Intent", inventory: "options.Inventory", hosts: dict[str, str]) -> "Target":
+    """Return where a plan goes: this machine for a rehearsal without hosts, else the hosts."""
     import sys
 
     from deploykit import paths

@@ -11,6 +11,19 @@ if TYPE_CHECKING:
     from deploykit.workflows.ports import PlaybookResult
 
 
+MENDS = (
+    ("sudo password", "sudo: a password is required", "is not in the sudoers",
+     "let the login user of this host run sudo without a password (a rule in /etc/sudoers.d), or set ansible_become_password"),
+    ("Permission denied (publickey",
+     "name the right login and key: `ansible_user` and `ansible_ssh_private_key_file` in the inventory, `user` and `key_file` in deploykit.yaml"),
+    ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED",
+     "connect once by hand and compare the host's key; if the host was installed anew: `ssh-keygen -R ADDRESS` first"),
+    ("No space left on device", "Disk quota exceeded",
+     "free some space on this host (`df -h /opt/deploykit`) and run the same command again"),
+)  # fmt: skip
+"""What to do about words that a failed task may say; the mend is the last of each."""
+
+
 def deployment_from(
     result: "PlaybookResult",
     *,
@@ -69,7 +82,10 @@ def _error(first: TaskFailure, others: tuple[TaskFailure, ...]) -> DeploymentErr
     # A module's own message of several lines is the evidence; output comes where the message is one line.
     detail = "\n".join([*rest, *([] if rest else first.output.splitlines()[-15:])])
     also = sorted({failure.host for failure in others} - {first.host})
-    hint = f"failed too: {', '.join(also)}" if also else None
+    every = "\n".join((first.message, first.output))
+    hints = [mend for *signs, mend in MENDS if any(sign in every for sign in signs)][:1]
+    hints += [f"failed too: {', '.join(also)}"] if also else []
+    hint = ". ".join(hints) or None
     if first.unreachable:
         return DeploymentError(head, detail=detail or None, hint=hint or "run the same command again when it answers")
     return DeploymentError(f"{first.host}: {where}: {head}", detail=detail or None, hint=hint)

@@ -1,6 +1,7 @@
 """The session's hosts, and a user at the controller who deploys to them."""
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -64,3 +65,20 @@ def serving(lab: Any, engine_python: Path) -> Callable[[int], Sequence[Any]]:
 def environment_name(engine_python: Path) -> str:
     """Return the name of the engine's environment, as the playbooks make it of lock, sources and Python."""
     return engine_python.parents[1].name
+
+
+KEY = "sk-hosts-4711-not-in-any-file"
+
+
+@pytest.fixture(scope="session")
+def make_operator(make_user: Callable[[Path], Any]) -> Callable[[Path], Any]:
+    """Make users of this checkout, who serve callers with the key `KEY`."""
+
+    def make(folder: Path) -> Any:
+        user = make_user(folder)
+        user.extra["DEPLOYKIT_API_KEY"] = KEY
+        if "PYTHONPATH" in os.environ:  # this checkout need not be the one that is installed
+            user.extra["PYTHONPATH"] = os.environ["PYTHONPATH"]
+        return user
+
+    return make
