@@ -100,3 +100,19 @@ def test_a_host_that_failed_is_no_success_whatever_the_status():
 
 def test_a_good_run_has_no_error():
     assert failure_error(make_result()) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "mend"),
+    [
+        ("Missing sudo password", "/etc/sudoers.d"),
+        ("ops@10.0.0.2: Permission denied (publickey).", "ansible_ssh_private_key_file"),
+        ("Host key verification failed.", "ssh-keygen -R"),
+        ("cannot place the release: No space left on device", "df -h"),
+    ],
+)
+def test_what_can_be_mended_comes_with_the_mend(message, mend):
+    other = make_failure(host="node2")
+    error = failure_error(make_result(status="failed", failures=(make_failure(message=message), other)))
+    assert mend in str(error.hint)
+    assert "failed too: node2" in str(error.hint)
