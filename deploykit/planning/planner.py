@@ -154,7 +154,7 @@ def _rehearsal_plan(request: PlanRequest) -> Plan:
     )
     decided = Decided(
         layout=Parallelism(replicas=request.nodes),
-        layout_because="one process on each host's CPU: the CPU build fails on data and expert parallelism",
+        layout_because="one process on one CPU: the CPU build fails on data and expert parallelism",
         limits=limits,
         utilization=None,
         checkpoint_because="made on the spot: the right shape, random weights",
