@@ -45,12 +45,20 @@ class InstallSource(Facts):
     official: bool = Field(description="Published by the vLLM project itself.")
 
 
+class CudaNeed(Facts):
+    """The CUDA a build brings, and the driver that needs."""
+
+    version: str = Field(description="Version of CUDA, or its beginning.")
+    min_driver: str = Field(description="Oldest driver, or its beginning.")
+
+
 class Runtime(Value):
     """One build of the engine."""
 
     python: str = Field(description="Python version of its environment.")
     sources: tuple[InstallSource, ...] = Field(min_length=1)
     lock: str | None = Field(None, description="Lock file beside this one, with hashes.")
+    cuda: CudaNeed | None = Field(None, description="Null for a build without CUDA, or where it is not known.")
     environment: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, JsonValue] = Field(default_factory=dict)
 

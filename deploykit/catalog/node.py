@@ -58,6 +58,18 @@ class NodeRate(Facts):
         return self
 
 
+class Fabric(Facts):
+    """What connects the GPUs, for the checks before a deployment. Null is unknown, and is not checked."""
+
+    fabric_manager: bool | None = Field(description="Whether the node runs Fabric Manager, for NVSwitches of its own.")
+    subnet_manager: bool | None = Field(description="Whether its NVSwitches need the NVLink subnet manager.")
+    imex: bool | None = Field(description="Whether nodes share GPU memory over NVLink, through IMEX.")
+    nvlinks_per_gpu: int | None = Field(ge=0, description="NVLinks of each GPU; 0 is none.")
+    all_reduce_gb_s: float | None = Field(
+        gt=0, description="Floor of the bus bandwidth of an all-reduce over the node's GPUs, in GB/s."
+    )
+
+
 class Purchase(Facts):
     """What buying the node costs."""
 
@@ -86,7 +98,8 @@ class Node(Value):
     )
     host: Host
     cpu_engine: CpuEngine | None = None
-    min_driver: str | None = None
+    fabric: Fabric | None = None
+    min_driver: str | None = Field(None, description="The oldest driver that knows the GPUs, or its beginning.")
     rates: tuple[NodeRate, ...] = ()
     purchases: tuple[Purchase, ...] = ()
     note: str | None = None

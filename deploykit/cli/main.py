@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from deploykit import __version__
-from deploykit.cli import config, deployments, init, lists, loadtest, plan, render, report, up
+from deploykit.cli import config, deployments, examine, init, lists, loadtest, plan, render, report, up
 from deploykit.cli.console import failure, say
 from deploykit.errors import DeploykitError, Interrupted
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 
 COMMANDS = (
     ("up", up.up, "Plan, provision, serve, load-test, report."),
+    ("preflight", examine.preflight, "Check the hosts before anything is changed."),
     ("init", init.init, "Write a commented deploykit.yaml."),
     ("plan", plan.plan, "Decide layout, memory, limits and settings."),
     ("render", render.render, "Write the files that serve a plan, for Ansible or others."),
@@ -35,6 +36,7 @@ COMMANDS = (
     ("report", report.report, "Report a run again from its files."),
     ("status", deployments.status, "Show what runs and whether it answers."),
     ("logs", deployments.logs, "Print the engine's last log lines."),
+    ("doctor", examine.doctor, "Check a running deployment and its hosts."),
     ("down", deployments.down, "Stop what `up` started."),
     ("models", lists.models, "List the models, or show one."),
     ("nodes", lists.nodes, "List the machines, or show one."),

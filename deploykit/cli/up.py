@@ -46,7 +46,7 @@ def up(
         "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint, "port": port, "cost": cost or None, "slo": parse_slo(slo), "speculation": speculate,
     }  # fmt: skip
     intent = context.intent(file, wanted).intent
-    hosts = _inventory_hosts(inventory)
+    hosts = inventory_hosts(inventory)
     count = len(hosts) or len(intent.hosts) or intent.nodes or 1
     planned = make_plan(context.catalog, intent, set_settings=parse_settings(set_), nodes=count)
     if dry_run:
@@ -54,7 +54,7 @@ def up(
 
         show(context, planned, intent, as_json=json)
         return
-    target = _target(planned, intent, inventory, hosts)
+    target = target_of(planned, intent, inventory, hosts)
     _refuse_what_cannot_be_served(planned, intent, key="VLLM_API_KEY" in context.secrets)
     arrival = _go(context, planned, intent, target, again=again)
     if json:
@@ -79,7 +79,8 @@ def _refuse_what_cannot_be_served(planned: "Planned", intent: "Intent", *, key: 
         )
 
 
-def _inventory_hosts(inventory: "options.Inventory") -> tuple[str, ...]:
+def inventory_hosts(inventory: "options.Inventory") -> tuple[str, ...]:
+    """Return the hosts of an operator's inventory; none if there is none. UsageError if there are too many."""
     if inventory is None:
         return ()
     from deploykit.effects.inventory import read_hosts
@@ -95,7 +96,8 @@ def _inventory_hosts(inventory: "options.Inventory") -> tuple[str, ...]:
     return hosts
 
 
-def _target(planned: "Planned", intent: "Intent", inventory: "options.Inventory", hosts: tuple[str, ...]) -> "Target":
+def target_of(planned: "Planned", intent: "Intent", inventory: "options.Inventory", hosts: tuple[str, ...]) -> "Target":
+    """Return this machine for a rehearsal, else the operator's hosts; UsageError if there are none."""
     import sys
 
     from deploykit import paths

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deploykit.deploying.deployment import Deployment, EngineMemory, HostOutcome, TaskFailure
+from deploykit.deploying.examine import blocked_error, examination
 from deploykit.errors import DeploymentError
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ def deployment_from(
 
 def failure_error(result: "PlaybookResult") -> DeploymentError | None:
     """Return the error of a playbook that did not end well, made of its first failure; None if it did."""
+    if any(failure.role == "preflight" for failure in result.failures):
+        looked = examination(result, keys=("preflight",))
+        if looked.blocked:
+            return blocked_error(looked)
     if result.failures:
         return _error(result.failures[0], result.failures[1:])
     if result.status == "timeout":

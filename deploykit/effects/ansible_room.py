@@ -47,7 +47,8 @@ def _private(path: Path) -> IO[str]:
 
 def _literal(value: object) -> object:
     if isinstance(value, str):
-        return _Literal(value)
+        # Ansible takes an `!unsafe` scalar for the number it looks like, quoted or not: `"0755"` becomes 493.
+        return _Literal(value) if "{" in value else value
     if isinstance(value, Mapping):
         return {str(key): _literal(inner) for key, inner in value.items()}
     return [_literal(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from deploykit.catalog.engine import Runtime
+from deploykit.catalog.engine import CudaNeed, EngineRelease, Runtime
 from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
 from deploykit.planning.plan import Plan
@@ -29,13 +29,14 @@ def vars_yaml(
     *,
     node: Node,
     profile: Profile,
-    runtime: Runtime,
+    engine: EngineRelease,
     gateway: GatewayOptions,
     header: Iterable[str] = (),
 ) -> str:
     """Return ansible/vars.yaml. Lists over nodes carry `node_index`, the host's position in the inventory."""
+    runtime = engine.cuda if plan.runtime == "cuda" else engine.cpu
     roles = (
-        _preflight(plan, found, node=node, profile=profile, gateway=gateway),
+        _preflight(plan, found, node=node, profile=profile, engine=engine, gateway=gateway),
         _runtime(plan, runtime),
         _weights(plan),
         _engine(plan, found),
@@ -56,30 +57,68 @@ def ports(found: tuple[Instance, ...], gateway: GatewayOptions) -> list[int]:
 
 
 def _preflight(
-    plan: Plan, found: tuple[Instance, ...], *, node: Node, profile: Profile, gateway: GatewayOptions
+    plan: Plan,
+    found: tuple[Instance, ...],
+    *,
+    node: Node,
+    profile: Profile,
+    engine: EngineRelease,
+    gateway: GatewayOptions,
 ) -> dict[str, Any]:
     """Return what a node must have before anything is changed; null is not asked for."""
-    on_gpus = plan.runtime == "cuda"
+    gpu = node.gpu if plan.runtime == "cuda" else None
+    cuda = engine.cuda.cuda if gpu else None
+    ram_gb, ram_for = _ram(plan, node, profile, engine)
     return {
         "preflight_runtime": plan.runtime,
-        "preflight_gpu_count": plan.gpus_per_node if on_gpus else 0,
-        "preflight_gpu_name": node.gpu.name if on_gpus and node.gpu else None,
-        "preflight_min_driver": node.min_driver if on_gpus else None,
+        "preflight_spans_nodes": any(instance.ranks > 1 for instance in found),
+        "preflight_gpu_count": plan.gpus_per_node if plan.runtime == "cuda" else 0,
+        "preflight_gpu_name": gpu.name if gpu else None,
+        "preflight_gpu_capability": gpu.capability if gpu else None,
+        "preflight_drivers": _drivers(plan, node, cuda) if gpu else [],
+        "preflight_cuda": cuda.version if cuda else None,
+        "preflight_fabric": _fabric(plan, node) if gpu else {},
         "preflight_weights_gb": plan.checkpoint.weights_gb,
-        "preflight_ram_gb": _ram_gb(plan, node, profile),
+        "preflight_ram_gb": ram_gb,
+        "preflight_ram_for": ram_for,
         "preflight_ports": ports(found, gateway),
     }
 
 
-def _ram_gb(plan: Plan, node: Node, profile: Profile) -> float | None:
-    """Return the RAM the engine needs in GB: all of it on a CPU, the pinned part of the weights beside GPUs."""
+def _drivers(plan: Plan, node: Node, cuda: CudaNeed | None) -> list[dict[str, str]]:
+    """Return each need of a driver that a profile states."""
+    needs = []
+    if node.min_driver is not None:
+        needs.append({"version": node.min_driver, "because": node.name})
+    if cuda is not None:
+        needs.append({"version": cuda.min_driver, "because": f"CUDA {cuda.version} of vLLM {plan.engine_version}"})
+    return needs
+
+
+def _fabric(plan: Plan, node: Node) -> dict[str, Any]:
+    """Return what connects the GPUs. A node whose GPUs are not all used has no floor to hold an all-reduce against."""
+    if node.fabric is None:
+        return {}
+    whole = plan.gpus_per_node == node.gpu_count
+    changes = {} if whole else {"all_reduce_gb_s": None}
+    return node.fabric.model_dump(exclude={"source", "as_of", "note"}) | changes
+
+
+def _ram(plan: Plan, node: Node, profile: Profile, engine: EngineRelease) -> tuple[float | None, str]:
+    """Return the RAM in GB and what for: all of the engine on a CPU, beside GPUs what is kept in host memory."""
     if plan.runtime == "cpu":
         if node.cpu_engine is None:
-            return None
-        engine = (node.cpu_engine.reserve_gib + node.cpu_engine.kv_cache_gib) * GIB / GB
-        return math.ceil((engine + plan.checkpoint.weights_gb) * 10) / 10
+            return None, "the engine"
+        process = (node.cpu_engine.reserve_gib + node.cpu_engine.kv_cache_gib) * GIB / GB
+        return math.ceil((process + plan.checkpoint.weights_gb) * 10) / 10, "the engine and its weights"
     checkpoint = next((c for c in profile.checkpoints if c.name == plan.checkpoint.name), None)
-    return checkpoint.host_memory_gb if checkpoint else None
+    pinned = checkpoint.host_memory_gb if checkpoint else None
+    buffer = plan.setting(engine.kv_offload.size_setting) if engine.kv_offload else None
+    # A buffer belongs to one engine core; an engine over several nodes keeps its part of it on each.
+    cores = max(1, plan.gpus_per_node // (plan.parallelism.tensor * plan.parallelism.pipeline))
+    cache = math.ceil(buffer * cores * GIB / GB) if isinstance(buffer, int | float) else None
+    parts = [(gb, what) for gb, what in ((pinned, "weights in host memory"), (cache, "offloaded KV cache")) if gb]
+    return (sum(gb for gb, _ in parts) or None), " and ".join(what for _, what in parts) or "the engine"
 
 
 def _runtime(plan: Plan, runtime: Runtime) -> dict[str, Any]:

@@ -47,11 +47,10 @@ def render(  # noqa: PLR0913 - every one is a fact of its own
 
     """
     found = instances(plan, hosts=hosts, gateway=gateway, flags=flags, interface=interface)
-    runtime = engine.cpu if plan.runtime == "cpu" else engine.cuda
     header = header_of(plan)
     files = [plan_file(plan)]
     files += [file for instance in found for file in _engine_files(plan, instance, engine, flags, header)]
-    variables = vars_yaml(plan, found, node=node, profile=profile, runtime=runtime, gateway=gateway, header=header)
+    variables = vars_yaml(plan, found, node=node, profile=profile, engine=engine, gateway=gateway, header=header)
     files.append(BundleFile(path="ansible/vars.yaml", content=variables, purpose="Variables of the playbooks' roles."))
     if plan.stand_in is not None:
         files.append(_recipe(plan, profile))

@@ -14,7 +14,7 @@ GIVEN_BY_THE_WORKFLOW = {
     "deploykit_supervision", "deploykit_secrets",
 }  # fmt: skip
 ROLES_OWN = {
-    "preflight_runtime_gb", "runtime_uv", "engine_ready_timeout_s", "engine_ready_slice_s", "engine_log_lines",
+    "preflight_runtime_gb", "preflight_all_reduce", "doctor_release", "doctor_metrics", "runtime_uv", "engine_ready_timeout_s", "engine_ready_slice_s", "engine_log_lines",
     "verify_timeout_s",
 }  # fmt: skip
 """Knobs with a default that no bundle sets."""

@@ -28,7 +28,9 @@ def inventory(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [REHEARSAL, NODE], ids=["rehearsal", "node"])
-@pytest.mark.parametrize("playbook", ["site.yml", "status.yml", "logs.yml", "teardown.yml"])
+@pytest.mark.parametrize(
+    "playbook", ["site.yml", "preflight.yml", "doctor.yml", "status.yml", "logs.yml", "teardown.yml"]
+)
 def test_every_playbook_is_read(playbooks, inventory, playbook, kind):
     found = AnsibleRunner(playbooks).list_tasks(playbook, inventory=inventory, variables=VARIABLES | kind)
     assert set(found) == {"a", "b"}

@@ -8,6 +8,7 @@ from typing import Any
 from deploykit.catalog.attention import Latent
 from deploykit.catalog.engine import (
     ContainerImage,
+    CudaNeed,
     EngineRelease,
     Flag,
     FlagTable,
@@ -16,7 +17,7 @@ from deploykit.catalog.engine import (
     RemovedFlag,
     Runtime,
 )
-from deploykit.catalog.node import CpuEngine, DenseTflops, Gpu, Host, Node
+from deploykit.catalog.node import CpuEngine, DenseTflops, Fabric, Gpu, Host, Node
 from deploykit.catalog.profile import Architecture, Checkpoint, Experts, Profile, StandInRecipe
 from deploykit.planning.plan import (
     Choice,
@@ -102,7 +103,7 @@ def make_engine(**changes: Any) -> EngineRelease:
         "name": "vllm-9.9",
         "version": "9.9.0",
         "flag_table": "vllm-9.9.flags.json",
-        "cuda": make_runtime(),
+        "cuda": make_runtime(cuda=CudaNeed(**FACTS, version="13", min_driver="580")),
         "cpu": make_runtime(environment={"VLLM_TARGET_DEVICE": "cpu"}),
         "image": ContainerImage(**FACTS, name="docker.io/acme/vllm", tag="v9.9.0"),
         "removed_flags": (
@@ -126,6 +127,9 @@ def make_node(**changes: Any) -> Node:
         "gpu": gpu,
         "gpu_count": 8,
         "host": Host(**FACTS, cpu_cores=128, ram_gb=2048, disk_gb=None),
+        "fabric": Fabric(
+            **FACTS, fabric_manager=True, subnet_manager=False, imex=False, nvlinks_per_gpu=18, all_reduce_gb_s=400
+        ),
         "min_driver": "580.65",
     }
     return Node(**(data | changes))
@@ -133,7 +137,7 @@ def make_node(**changes: Any) -> Node:
 
 def make_laptop() -> Node:
     return make_node(
-        name="local", title="This machine", status="this-machine", gpu=None, gpu_count=0, min_driver=None,
+        name="local", title="This machine", status="this-machine", gpu=None, gpu_count=0, fabric=None, min_driver=None,
         cpu_engine=CpuEngine(kv_cache_gib=1, reserve_gib=3),
     )  # fmt: skip
 

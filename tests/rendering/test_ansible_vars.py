@@ -12,7 +12,8 @@ from tests.rendering.builders import GATEWAY, NO_GATEWAY, make_plan, make_rehear
 from tests.rendering.test_renderer import bundle_of
 
 NAMES = {
-    "preflight_runtime", "preflight_gpu_count", "preflight_gpu_name", "preflight_min_driver", "preflight_weights_gb",
+    "preflight_runtime", "preflight_gpu_count", "preflight_gpu_name", "preflight_weights_gb",
+    "preflight_spans_nodes", "preflight_gpu_capability", "preflight_drivers", "preflight_cuda", "preflight_fabric", "preflight_ram_for",
     "preflight_ram_gb", "preflight_ports", "runtime_kind", "runtime_version", "runtime_python", "runtime_sources",
     "runtime_lock", "runtime_environment", "weights_kind", "weights_repo", "weights_revision", "weights_size_gb",
     "weights_draft_repo", "weights_draft_revision",
@@ -34,8 +35,13 @@ def test_a_node_is_asked_for_its_gpus_driver_and_pinned_memory() -> None:
     found = variables(make_plan())
     assert found["preflight_gpu_count"] == 8
     assert found["preflight_gpu_name"] == "T9000 80GB"
-    assert found["preflight_min_driver"] == "580.65"
+    assert found["preflight_gpu_capability"] == 9.0
+    assert found["preflight_drivers"] == [
+        {"version": "580.65", "because": "t9000-8x"}, {"version": "580", "because": "CUDA 13 of vLLM 9.9.0"},
+    ]  # fmt: skip
+    assert found["preflight_cuda"] == "13"
     assert found["preflight_ram_gb"] == 40
+    assert found["preflight_ram_for"] == "weights in host memory"
     assert found["preflight_weights_gb"] == 300
 
 
@@ -50,7 +56,8 @@ def test_a_rehearsal_asks_for_memory_alone() -> None:
     assert found["preflight_ram_gb"] == 4.4
     assert found["preflight_gpu_count"] == 0
     assert found["preflight_gpu_name"] is None
-    assert found["preflight_min_driver"] is None
+    assert found["preflight_drivers"] == []
+    assert found["preflight_fabric"] == {}
     assert found["preflight_ports"] == [8001]
 
 
@@ -118,4 +125,4 @@ def test_the_roles_accept_every_variable_and_get_every_one_they_require() -> Non
     assert accepted.keys() >= NAMES
     required = {name for name, option in accepted.items() if option.get("required")}
     # What is about this run and not about the bundle comes from the workflow.
-    assert {name for name in required - NAMES if not name.startswith("deploykit_")} == set()
+    assert {name for name in required - NAMES if not name.startswith(("deploykit_", "doctor_"))} == set()
