@@ -30,8 +30,8 @@ def examination(
         said: by host, the last thing a task that failed there said.
 
     """
-    names = dict.fromkeys([*hosts, *(outcome.host for outcome in result.hosts), *result.facts])
     away = {failure.host: failure.message for failure in result.failures if failure.unreachable}
+    names = dict.fromkeys([*hosts, *(outcome.host for outcome in result.hosts), *result.facts, *away])
     failed = {failure.host: failure.message for failure in result.failures if not failure.unreachable}
     looked = []
     for name in names:
