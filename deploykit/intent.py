@@ -1,8 +1,9 @@
 """What the operator wants: the contents of `deploykit.yaml`, and of the environment and command line that override it."""
 
 from decimal import Decimal
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deploykit.base import Value
 from deploykit.setting_value import SettingValue
@@ -38,6 +39,37 @@ class SloIntent(Value):
     share: float | None = Field(None, gt=0, le=1, description="Share of requests that must meet all limits.")
 
 
+class CallerIntent(Value):
+    """One caller of the gateway: where its keys are, never the keys themselves, and how much it may ask."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
+        description="What logs and limits know the caller by; `default` is the one of DEPLOYKIT_API_KEY.",
+    )
+    env: str | None = Field(
+        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Environment variable with its keys, one a line."
+    )
+    file: str | None = Field(None, description="File with its keys, one a line: several are good at once.")
+    requests_per_minute: int | None = Field(None, ge=1, le=1_000_000, description="Null is no limit.")
+    concurrent: int | None = Field(None, ge=1, le=100_000, description="Requests at a time; null is no limit.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "CallerIntent":
+        sources = [source for source in (self.env, self.file) if source is not None]
+        if self.name == "default" and sources:
+            raise ValueError("the keys of `default` come from DEPLOYKIT_API_KEY: leave `env` and `file` away")
+        if self.name != "default" and len(sources) != 1:
+            raise ValueError(f"`{self.name}` needs one of `env` and `file`: where its keys are")
+        return self
+
+
+class CertificateIntent(Value):
+    """Your own certificate, in files on the machine where deploykit runs."""
+
+    certificate_file: str = Field(description="Certificate and chain, PEM.")
+    key_file: str = Field(description="Private key, PEM, without a password.")
+
+
 class GatewayIntent(Value):
     """The reverse proxy in front of the engines (real nodes only; a rehearsal has none)."""
 
@@ -46,7 +78,28 @@ class GatewayIntent(Value):
         False, description="Serve callers without a key. Without this, `up` wants DEPLOYKIT_API_KEY on real nodes."
     )
     port: int = Field(8000, gt=0, lt=65536)
-    domain: str | None = Field(None, description="Public name to get a certificate for; null serves plain HTTP.")
+    domain: str | None = Field(None, description="Public name, as the certificate has it; null is the node's address.")
+    tls: Literal["off", "internal"] | CertificateIntent = Field(
+        "off",
+        description="`off` is plain HTTP; `internal` is a certificate of the deployment's own authority, whose root "
+        "`up` hands to you; or the files of your own certificate.",
+    )
+    keys: tuple[CallerIntent, ...] = Field((), description="Callers beside that of DEPLOYKIT_API_KEY, and limits.")
+    session_header: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}$",
+        description="Requests that agree in this header go to the same replica, where their prefix is cached; null is "
+        "the replica with the fewest requests.",
+    )
+
+    @model_validator(mode="after")
+    def _names_and_certificate(self) -> "GatewayIntent":
+        names = [caller.name for caller in self.keys]
+        if len(set(names)) != len(names):
+            raise ValueError("`keys` names a caller twice: put its keys into one file, one a line")
+        if self.domain is not None and self.tls == "off":
+            raise ValueError("a `domain` needs a certificate: `tls: internal`, or `tls` with the files of your own")
+        return self
 
 
 class CostIntent(Value):

@@ -1,6 +1,6 @@
 """An engine release: what to install, which flags it has, what its metrics are called, what is known to be wrong."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
@@ -118,6 +118,17 @@ class MetricNames(Value):
     preemptions: str
 
 
+RoutePath = Annotated[str, Field(pattern=r"^(/[a-z0-9_-]+)+$")]
+"""A path that is compared as a whole: nothing in it has a meaning to a proxy."""
+
+
+class CallerRoutes(Facts):
+    """Paths that callers use. What else the engine answers (metrics, developer routes, adapters) is not theirs."""
+
+    get: tuple[RoutePath, ...] = Field(min_length=1, description="Paths to read.")
+    post: tuple[RoutePath, ...] = Field(min_length=1, description="Paths to send a request to.")
+
+
 class EngineRelease(Facts):
     """A release of vLLM. `name` is its file's stem."""
 
@@ -132,4 +143,5 @@ class EngineRelease(Facts):
     calibration: str | None = Field(None, description="The profile in calibrations/ that predicts its times on GPUs.")
     setting_rules: tuple[SettingRule, ...] = ()
     kv_offload: KvOffload | None = None
+    caller_routes: CallerRoutes
     metrics: MetricNames

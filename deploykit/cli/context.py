@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deploykit.catalog.catalog import Catalog
     from deploykit.effects.records import Records
     from deploykit.effects.run_store import RunStores
-    from deploykit.intent import CostIntent
+    from deploykit.intent import CostIntent, Intent
     from deploykit.workflows.ports import Reporter
     from deploykit.workflows.resolve import Resolved
     from deploykit.workflows.world import World
@@ -54,6 +54,13 @@ class Context:
     def secrets(self) -> dict[str, str]:
         """The operator's secrets, by the names the engine reads them under."""
         return secrets(self.environment)
+
+    def gateway_secrets(self, intent: "Intent", file: Path | None) -> dict[str, str]:
+        """Return the secrets with those of the gateway's callers; files are named from where the intent file is."""
+        from deploykit.effects.gateway_secrets import with_gateway
+
+        chosen = self.intent_file(file)
+        return with_gateway(self.secrets, intent.gateway, base=chosen.parent if chosen else Path())
 
     @cached_property
     def runs(self) -> "RunStores":
@@ -108,8 +115,8 @@ class Context:
         load_yaml_model(file, Intent, **needed)
         return values
 
-    def world(self, reporter: "Reporter") -> "World":
-        """Return every port, for real."""
+    def world(self, reporter: "Reporter", *, secrets: dict[str, str] | None = None) -> "World":
+        """Return every port, for real; without secrets of a deployment the operator's own."""
         from deploykit.effects.ansible import AnsibleRunner
         from deploykit.effects.clock import SystemClock
         from deploykit.effects.locust import LocustGenerator
@@ -126,7 +133,7 @@ class Context:
             runs=self.runs,
             records=self.records,
             profiles=paths.shipped("profiles"),
-            secrets=self.secrets,
+            secrets=self.secrets if secrets is None else secrets,
             versions={
                 "deploykit": __version__,
                 "python": platform.python_version(),

@@ -37,7 +37,7 @@ def show(context: "Context", planned: "Planned", intent: "Intent", *, as_json: b
     if planned.profile.checkpoints and planned.plan.checkpoint.revision is None and not planned.rehearsal:
         not_checked.append("the revision: the checkpoint is not pinned to a commit; the first install takes the newest")
     if not planned.rehearsal:
-        not_checked += _exposure(intent, key="VLLM_API_KEY" in context.secrets)
+        not_checked += _exposure(intent, key="VLLM_API_KEY" in context.secrets or bool(intent.gateway.keys))
     if as_json:
         rates = [cost.model_dump(mode="json") for cost in costs]
         envelope("dry-run", _data(planned, bundle, tasks, rates, not_checked))
@@ -70,9 +70,9 @@ def _exposure(intent: "Intent", *, key: bool) -> list[str]:
     if not key:
         public = "and `gateway.public` wants it so" if intent.gateway.public else "so `up` would refuse"
         said.append(f"callers: no DEPLOYKIT_API_KEY is set, {public}")
-    if intent.gateway.enabled and not intent.gateway.domain:
+    if intent.gateway.enabled and intent.gateway.tls == "off":
         said.append(
-            f"encryption: without `gateway.domain`, port {intent.gateway.port} speaks plain HTTP, keys and prompts included"
+            f"encryption: without `gateway.tls`, port {intent.gateway.port} speaks plain HTTP, keys and prompts included"
         )
     return said
 

@@ -77,10 +77,13 @@ workload: {plan.workload}
 # settings:
 #   max-num-seqs: {plan.limits.max_num_seqs}
 
-# The reverse proxy in front of the engines. With a domain it gets a certificate by itself.
+# The reverse proxy in front of the engines: port, certificate, and who may call how much (docs/how-to/gateway.md).
 # gateway:
-#   port: 8000
+#   port: 443
 #   domain: llm.example.com
+#   tls: {{certificate_file: fullchain.pem, key_file: privkey.pem}}   # or `internal`: an authority of its own
+#   keys:
+#     - {{name: team-a, file: keys/team-a, requests_per_minute: 600, concurrent: 32}}
 
 # What an hour costs and what to compare with. Without this: the node's current rates and the model's API offers.
 # cost:

@@ -55,8 +55,9 @@ def up(
         show(context, planned, intent, as_json=json)
         return
     target = _target(planned, intent, inventory, hosts)
-    _refuse_what_cannot_be_served(planned, intent, key="VLLM_API_KEY" in context.secrets)
-    arrival = _go(context, planned, intent, target, again=again)
+    secrets = context.secrets if planned.rehearsal else context.gateway_secrets(intent, file)
+    _refuse_what_cannot_be_served(planned, intent, key="VLLM_API_KEY" in secrets)
+    arrival = _go(context, planned, intent, target, secrets=secrets, again=again)
     if json:
         envelope("up", _summary(arrival))
     else:
@@ -106,7 +107,9 @@ def _target(planned: "Planned", intent: "Intent", inventory: "options.Inventory"
     return real_hosts(intent, inventory_file=inventory, inventory_hosts=hosts)
 
 
-def _go(context: "Context", planned: "Planned", intent: "Intent", target: "Target", *, again: bool) -> "Arrival":
+def _go(
+    context: "Context", planned: "Planned", intent: "Intent", target: "Target", *, secrets: dict[str, str], again: bool
+) -> "Arrival":
     from deploykit.cli.progress import reporter
     from deploykit.effects.lock import locked
     from deploykit.workflows.up import up as go
@@ -121,7 +124,7 @@ def _go(context: "Context", planned: "Planned", intent: "Intent", target: "Targe
             "plan",
             f"{planned.plan.title} on {planned.plan.node}, {planned.plan.parallelism}, {planned.plan.memory.kv_tokens:,} KV tokens",
         )
-        return go(planned, intent, target, context.catalog, context.world(shown), again=again)
+        return go(planned, intent, target, context.catalog, context.world(shown, secrets=secrets), again=again)
 
 
 def _summary(arrival: "Arrival") -> dict[str, Any]:

@@ -24,6 +24,9 @@ from deploykit.errors import Interrupted, LoadTestError, StorageError
 from deploykit.measuring.samples import CANNOT_RECORD, GeneratorFacts, LoadTestSpec, RequestSample, parse_samples
 from deploykit.workflows.ports import Progress
 
+AUTHORITY = "gateway-ca.pem"
+"""Where a run folder has the root that a gateway's own certificate leads to."""
+
 _POLL_S = 0.25
 _STOP_S = 20
 """What locust gets to cut off its requests and write its files."""
@@ -106,6 +109,9 @@ def _environment(file: Path, api_key: str | None) -> dict[str, str]:
     environment["DEPLOYKIT_LOADTEST_PARENT"] = str(os.getpid())
     if api_key:
         environment["DEPLOYKIT_API_KEY"] = api_key
+    authority = file.parent / AUTHORITY
+    if authority.is_file():
+        environment["SSL_CERT_FILE"] = str(authority.absolute())
     # the samples' types are ours; this also finds them in a checkout that is not installed
     package = str(Path(deploykit.__file__).resolve().parents[1])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, environment.get("PYTHONPATH")]))

@@ -20,8 +20,6 @@ from deploykit.units import GB, GIB
 RECIPE = "model/stand-in.json"
 """Where the bundle has the stand-in's recipe."""
 
-_ACME_PORT = 80
-
 
 def vars_yaml(
     plan: Plan,
@@ -39,7 +37,7 @@ def vars_yaml(
         _runtime(plan, runtime),
         _weights(plan),
         _engine(plan, found),
-        _gateway(gateway),
+        _gateway(found, gateway),
         {"monitoring_enabled": monitored(plan, gateway)},
         _verify(plan, found),
     )
@@ -51,8 +49,7 @@ def ports(found: tuple[Instance, ...], gateway: GatewayOptions) -> list[int]:
     engines = {instance.port for instance in found if not instance.headless}
     ranks = {port for i in found if i.ranks > 1 for port in (i.master_port, i.data_port) if port}
     front = {gateway.port, METRICS_PORT} if gateway.enabled else set()
-    certificate = {_ACME_PORT} if gateway.enabled and gateway.domain else set()
-    return sorted(engines | ranks | front | certificate)
+    return sorted(engines | ranks | front)
 
 
 def _preflight(
@@ -127,9 +124,14 @@ def _engine(plan: Plan, found: tuple[Instance, ...]) -> dict[str, Any]:
     return {"engine_instances": listed, "engine_served_model_name": plan.served_model_name}
 
 
-def _gateway(gateway: GatewayOptions) -> dict[str, Any]:
-    """Return the gateway's own; it runs on the first node."""
-    return {"gateway_enabled": gateway.enabled, "gateway_port": gateway.port, "gateway_domain": gateway.domain}
+def _gateway(found: tuple[Instance, ...], gateway: GatewayOptions) -> dict[str, Any]:
+    """Return the gateway's own; it runs on the first node, and its certificate names what callers reach it by."""
+    return {
+        "gateway_enabled": gateway.enabled,
+        "gateway_port": gateway.port,
+        "gateway_tls": gateway.tls,
+        "gateway_name": gateway.domain or next(i.host for i in found if i.node_index == 0),
+    }
 
 
 def _verify(plan: Plan, found: tuple[Instance, ...]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from deploykit.errors import PlanningError, UnsupportedSettingError
 from deploykit.planning.plan import Choice, Parallelism, Plan
 from deploykit.rendering.options import GatewayOptions
 
-METRICS_PORT = 2019
-"""Where the gateway shows its own metrics, on loopback: the port Caddy's documentation uses for it."""
+METRICS_PORT = 8405
+"""Where the gateway shows its own metrics, on loopback: the port HAProxy's documentation uses for it."""
 
 MONITORING_PORT = 9090
 """Where Prometheus shows what it gathered, on the first node's loopback: its own default."""

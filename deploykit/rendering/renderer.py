@@ -10,7 +10,7 @@ from deploykit.planning.plan import Plan
 from deploykit.rendering.ansible_vars import RECIPE, vars_yaml
 from deploykit.rendering.bundle import Bundle, BundleFile
 from deploykit.rendering.environment import env_text
-from deploykit.rendering.gateway import gateway_json
+from deploykit.rendering.gateway import haproxy_cfg
 from deploykit.rendering.layout import Instance, instances, monitored
 from deploykit.rendering.monitoring import alerts_yaml, prometheus_yaml
 from deploykit.rendering.options import GatewayOptions
@@ -56,10 +56,10 @@ def render(  # noqa: PLR0913 - every one is a fact of its own
     if plan.stand_in is not None:
         files.append(_recipe(plan, profile))
     if gateway.enabled:
-        rules = gateway_json(found, gateway)
+        rules = haproxy_cfg(found, gateway, model=plan.served_model_name, routes=engine.caller_routes, header=header)
         files.append(
             BundleFile(
-                path="gateway/caddy.json", content=rules, purpose="The gateway: what it lets through, and where to."
+                path="gateway/haproxy.cfg", content=rules, purpose="The gateway: what it lets through, and where to."
             )
         )
     if monitored(plan, gateway):

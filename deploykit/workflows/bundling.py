@@ -6,7 +6,7 @@ from deploykit.intent import Intent
 from deploykit.rendering.bundle import Bundle, BundleFile
 from deploykit.rendering.formats.launch import FormatOptions
 from deploykit.rendering.formats.select import Format, format_files
-from deploykit.rendering.options import GatewayOptions
+from deploykit.rendering.options import CallerLimits, GatewayOptions
 from deploykit.rendering.renderer import plan_file, render
 from deploykit.workflows.planning import Planned
 
@@ -27,11 +27,18 @@ class Rendering:
 
 def make_bundle(planned: Planned, intent: Intent, hosts: tuple[str, ...], *, key_required: bool) -> Bundle:
     """Render a plan for hosts. A rehearsal has no gateway: its engine is called directly, on loopback."""
+    wanted = intent.gateway
     gateway = GatewayOptions(
-        enabled=intent.gateway.enabled and not planned.rehearsal,
-        port=intent.gateway.port,
-        domain=intent.gateway.domain,
-        key_required=key_required,
+        enabled=wanted.enabled and not planned.rehearsal,
+        port=wanted.port,
+        tls=wanted.tls if isinstance(wanted.tls, str) else "own",
+        domain=wanted.domain,
+        key_required=key_required or bool(wanted.keys),
+        callers=tuple(
+            CallerLimits(name=one.name, requests_per_minute=one.requests_per_minute, concurrent=one.concurrent)
+            for one in wanted.keys
+        ),
+        session_header=wanted.session_header,
     )
     return render(
         planned.plan,

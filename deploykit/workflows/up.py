@@ -6,8 +6,9 @@ from pathlib import Path
 from deploykit.catalog.catalog import Catalog
 from deploykit.deploying.deployment import Deployment
 from deploykit.deploying.record import DeploymentRecord
-from deploykit.intent import Intent
+from deploykit.intent import GatewayIntent, Intent
 from deploykit.rendering.bundle import Bundle
+from deploykit.rendering.layout import bracketed
 from deploykit.reporting.report import Report
 from deploykit.workflows.bundling import make_bundle
 from deploykit.workflows.deploy import Places, deploy, playbook_variables
@@ -60,8 +61,8 @@ def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world
     world.reporter.done("render", f"{len(bundle.files)} files, digest {digest[:12]}")
 
     world.reporter.begin("provision")
-    gateway_port = intent.gateway.port if intent.gateway.enabled and not planned.rehearsal else None
-    endpoint = _endpoint(planned, target, gateway_port, intent.gateway.domain)
+    gateway = intent.gateway if intent.gateway.enabled and not planned.rehearsal else None
+    endpoint = _endpoint(planned, target, gateway)
     record = _record(planned, target, bundle, places, run)
     world.records.save(record)
     deployment = deploy(planned, bundle, target, places, endpoint.base_url, world)
@@ -98,7 +99,7 @@ def _inventory(target: Target, world: World) -> Path:
     return world.records.write_inventory(target.name, target.inventory or {}).absolute()
 
 
-def _endpoint(planned: Planned, target: Target, gateway_port: int | None, domain: str | None) -> Endpoint:
+def _endpoint(planned: Planned, target: Target, gateway: GatewayIntent | None) -> Endpoint:
     """Return what callers use: the gateway, or the first engine where there is none.
 
     Behind a gateway the engines listen on their nodes' loopback, so their counters are out of reach from here.
@@ -107,10 +108,12 @@ def _endpoint(planned: Planned, target: Target, gateway_port: int | None, domain
     first_port = first if isinstance(first, int) else 0
     ports = [first_port + i for i in range(planned.plan.parallelism.replicas)]
     direct = tuple(f"http://{target.addresses[0]}:{port}" for port in ports)
-    if gateway_port is None:
+    if gateway is None:
         return Endpoint(base_url=direct[0], model=planned.plan.served_model_name, metrics_urls=direct)
-    gateway = f"https://{domain}" if domain else f"http://{target.addresses[0]}:{gateway_port}"
-    return Endpoint(base_url=gateway, model=planned.plan.served_model_name)
+    scheme, usual = ("https", 443) if gateway.tls != "off" else ("http", 80)
+    port = "" if gateway.port == usual else f":{gateway.port}"
+    url = f"{scheme}://{gateway.domain or bracketed(target.addresses[0])}{port}"
+    return Endpoint(base_url=url, model=planned.plan.served_model_name)
 
 
 def _record(planned: Planned, target: Target, bundle: Bundle, places: Places, run: RunFolder) -> DeploymentRecord:

@@ -18,7 +18,7 @@ def test_the_dry_run_says_who_could_call_and_what_travels_in_the_clear(run, monk
     assert "no DEPLOYKIT_API_KEY" in said
     assert "plain HTTP" in said
     monkeypatch.setenv("DEPLOYKIT_API_KEY", "key")
-    Path("deploykit.yaml").write_text(HOSTS + "gateway: {domain: llm.example.com}\n")
+    Path("deploykit.yaml").write_text(HOSTS + "gateway: {domain: llm.example.com, tls: internal}\n")
     said = " ".join(json.loads(run("up", "--dry-run", "--json").out)["result"]["not_checked"])
     assert "DEPLOYKIT_API_KEY" not in said
     assert "plain HTTP" not in said

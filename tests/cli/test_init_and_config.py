@@ -23,7 +23,7 @@ def test_the_commented_keys_of_the_file_are_true(run):
     """Uncommenting every suggestion must still give a valid file: comments rot otherwise."""
     run("init", "nemotron-3-super", "--node", "h100-sxm-8x")
     lines = Path("deploykit.yaml").read_text().replace("hosts: []\n", "hosts:\n").splitlines()
-    keys = ("slo:", "checkpoint:", "settings:", "  max-num-seqs", "gateway:", "  port:", "  domain:", "cost:", "  usd_per", "  rates", "  offers",
+    keys = ("slo:", "checkpoint:", "settings:", "  max-num-seqs", "gateway:", "  port:", "  domain:", "  tls:", "  keys:", "    - {name", "cost:", "  usd_per", "  rates", "  offers",
             "  - name:", "    address:", "    user:")  # fmt: skip
     real = [
         line[1:].removeprefix(" ") if line.startswith("# ") else line[1:] if line.startswith("#  ") else line
@@ -87,7 +87,7 @@ def test_the_ports_variable_is_the_engines_first_port_wherever_it_runs(run, monk
     assert run("render", "qwen3-235b", "--node", "h200-sxm-8x").code == 0
     texts = [Path(f"bundle/engine/engine-{i}/serve.yaml").read_text() for i in (0, 1)]
     assert ["port: 8101\n" in texts[0], "port: 8102\n" in texts[1]] == [True, True]
-    assert '"dial": "127.0.0.1:8101"' in Path("bundle/gateway/caddy.json").read_text()
+    assert " 127.0.0.1:8101\n" in Path("bundle/gateway/haproxy.cfg").read_text()
     rehearsal = json.loads(run("plan", "--json").out)["result"]
     assert [s["value"] for s in rehearsal["settings"] if s["setting"] == "port"] == [8101]
     assert run("config", "--explain", "port").out.splitlines()[0] == "port = 8101, from environment"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deploykit.catalog.attention import GroupedQuery
-from deploykit.catalog.engine import EngineRelease, Flag, FlagTable, InstallSource, MetricNames, Runtime
+from deploykit.catalog.engine import CallerRoutes, EngineRelease, Flag, FlagTable, InstallSource, MetricNames, Runtime
 from deploykit.catalog.node import CpuEngine, DenseTflops, Gpu, Host, Node
 from deploykit.catalog.profile import Architecture, Checkpoint, Experts, Parameters, Profile, Serving, StandInRecipe
 from deploykit.catalog.workload import ClosedLoop, Fixed, Slo, Workload
@@ -178,6 +178,7 @@ def make_engine(**changes: Any) -> EngineRelease:
         "flag_table": "flags.json",
         "cuda": runtime,
         "cpu": runtime,
+        "caller_routes": CallerRoutes(get=("/v1/models",), post=("/v1/completions",), **READ),
         "metrics": MetricNames(**names),
         **READ,
     }

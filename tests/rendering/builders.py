@@ -7,6 +7,7 @@ from typing import Any
 
 from deploykit.catalog.attention import Latent
 from deploykit.catalog.engine import (
+    CallerRoutes,
     ContainerImage,
     EngineRelease,
     Flag,
@@ -109,6 +110,7 @@ def make_engine(**changes: Any) -> EngineRelease:
             RemovedFlag(**FACTS, flag="disable-log-requests", instead="enable-log-requests"),
             RemovedFlag(**FACTS, flag="swap-space", instead=None),
         ),
+        "caller_routes": CallerRoutes(**FACTS, get=("/v1/models",), post=("/v1/chat/completions", "/v1/completions")),
         "metrics": metrics,
     }
     return EngineRelease(**(data | changes))

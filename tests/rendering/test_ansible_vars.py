@@ -17,7 +17,7 @@ NAMES = {
     "runtime_lock", "runtime_environment", "weights_kind", "weights_repo", "weights_revision", "weights_size_gb",
     "weights_draft_repo", "weights_draft_revision",
     "weights_recipe", "engine_instances", "engine_served_model_name", "gateway_enabled", "gateway_port",
-    "gateway_domain", "monitoring_enabled", "verify_model", "verify_engine_version", "verify_ports",
+    "gateway_tls", "gateway_name", "monitoring_enabled", "verify_model", "verify_engine_version", "verify_ports",
 }  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def test_ports_of_gateway_metrics_engines_and_ranks() -> None:
     found = variables(
         plan, ("a", "b"), GatewayOptions(enabled=True, key_required=True, port=443, domain="a.example.org")
     )
-    assert found["preflight_ports"] == [80, 443, 2019, 8001, 29501, 29502]
+    assert found["preflight_ports"] == [443, 8001, 8405, 29501, 29502]
     assert found["verify_ports"] == [8001]
 
 

@@ -46,7 +46,7 @@ def test_labels_do_not_hide_those_of_the_engine() -> None:
 
 
 def test_the_gateway_is_read_where_there_is_one() -> None:
-    assert scrape(make_plan(), ("a",))["gateway"] == [{"targets": ["127.0.0.1:2019"]}]
+    assert scrape(make_plan(), ("a",))["gateway"] == [{"targets": ["127.0.0.1:8405"]}]
     assert "gateway" not in scrape(make_plan(), ("a",), NO_GATEWAY)
     assert "GatewayDown" in alerts()
     assert "GatewayDown" not in alerts(NO_GATEWAY)
