@@ -153,6 +153,9 @@ def _closing(arrival: "Arrival", target: "Target", example_node: str) -> None:
     prose(summary(arrival.report))
     say()
     say(f"report    {arrival.run / 'report.html'}  (and report.md, report.json beside it)")
+    authority = arrival.run / "gateway-ca.pem"
+    if authority.is_file():
+        say(f"root      {authority}  is what clients must trust: SSL_CERT_FILE, curl --cacert")
     say(f"engine    {arrival.deployment.endpoint}  is still up; `deploykit down` stops it")
     if target.rehearsal:
         model, node = arrival.planned.plan.model, example_node

@@ -110,10 +110,14 @@ def _endpoint(planned: Planned, target: Target, gateway: GatewayIntent | None) -
     direct = tuple(f"http://{target.addresses[0]}:{port}" for port in ports)
     if gateway is None:
         return Endpoint(base_url=direct[0], model=planned.plan.served_model_name, metrics_urls=direct)
+    return Endpoint(base_url=gateway_url(gateway, target.addresses[0]), model=planned.plan.served_model_name)
+
+
+def gateway_url(gateway: GatewayIntent, address: str) -> str:
+    """Return where callers find the gateway: by its domain, else by the first node's address."""
     scheme, usual = ("https", 443) if gateway.tls != "off" else ("http", 80)
     port = "" if gateway.port == usual else f":{gateway.port}"
-    url = f"{scheme}://{gateway.domain or bracketed(target.addresses[0])}{port}"
-    return Endpoint(base_url=url, model=planned.plan.served_model_name)
+    return f"{scheme}://{gateway.domain or bracketed(address)}{port}"
 
 
 def _record(planned: Planned, target: Target, bundle: Bundle, places: Places, run: RunFolder) -> DeploymentRecord:

@@ -14,11 +14,11 @@ from deploykit.effects.records import Records
 from deploykit.effects.run_store import RunStores
 from deploykit.effects.yaml_files import YamlCatalog
 from deploykit.errors import DeploymentError, Interrupted, LoadTestError
-from deploykit.intent import Intent
+from deploykit.intent import GatewayIntent, Intent
 from deploykit.workflows.deploy import START_TASK
 from deploykit.workflows.planning import make_plan
 from deploykit.workflows.target import this_machine
-from deploykit.workflows.up import up
+from deploykit.workflows.up import gateway_url, up
 from deploykit.workflows.world import World
 
 _spec = importlib.util.spec_from_file_location("workflow_fakes", Path(__file__).with_name("fakes.py"))
@@ -203,3 +203,17 @@ def test_no_file_and_no_variable_holds_a_secret(go, world, tmp_path):
         if file.is_file():
             assert b"sk-secret" not in file.read_bytes(), file
     assert "sk-secret" not in repr(world)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "url"),
+    [({}, "http://192.0.2.1:8000"), ({"port": 80}, "http://192.0.2.1"), ({"tls": "internal"}, "https://192.0.2.1:8000"),
+     ({"tls": "internal", "port": 443, "domain": "a.example.org"}, "https://a.example.org"),
+     ({"tls": "internal", "domain": "a.example.org"}, "https://a.example.org:8000")],
+)  # fmt: skip
+def test_callers_find_the_gateway_by_its_domain_else_by_the_address(gateway, url):
+    assert gateway_url(GatewayIntent(**gateway), "192.0.2.1") == url
+
+
+def test_an_address_of_ipv6_stands_in_brackets():
+    assert gateway_url(GatewayIntent(), "fd00::1") == "http://[fd00::1]:8000"
