@@ -117,6 +117,13 @@ class StorageError(DeploykitError):
     kind = "storage"
 
 
+class WeightsError(DeploykitError):
+    """Weights that the hub does not give, or that are not what `deploykit.lock` pins."""
+
+    exit_code = 11
+    kind = "weights"
+
+
 class Interrupted(DeploykitError):  # noqa: N818 - it is an interruption, not an error
     """The operator pressed Ctrl-C; what was started has been stopped (exit code 130, as shells have it)."""
 

@@ -62,6 +62,7 @@ class Environment(BaseSettings):
     api_key_file: Path | None = None
     hf_token: SecretStr | None = Field(None, description="Token for the model hub; HF_TOKEN is read too.")
     hf_token_file: Path | None = None
+    mirror: str | None = Field(None, description="Where weights come from instead of the hub: a folder or an address.")
     engine_python: Path | None = Field(None, description="Tests only: Python of an installed engine.")
 
     @classmethod

@@ -1,5 +1,6 @@
 """Fixtures for every test: golden files, and users with a home of their own."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -14,6 +15,12 @@ from typing import Any
 import psutil
 import pytest
 from hypothesis import settings
+
+# importlib mode puts no test folder on the path.
+_spec = importlib.util.spec_from_file_location("deploykit_test_hub", Path(__file__).with_name("hub_double.py"))
+hub_double = importlib.util.module_from_spec(_spec)
+sys.modules["deploykit_test_hub"] = hub_double
+_spec.loader.exec_module(hub_double)
 
 Golden = Callable[[str, str], None]
 
@@ -126,6 +133,13 @@ def golden(request: pytest.FixtureRequest) -> Golden:
         )
 
     return check
+
+
+@pytest.fixture
+def hub() -> Iterator[Any]:
+    """A model hub on loopback with one tiny repository, and faults on demand."""
+    with hub_double.serving(hub_double.HubDouble()) as served:
+        yield served
 
 
 @pytest.fixture(scope="session", autouse=True)

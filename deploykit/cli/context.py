@@ -1,5 +1,6 @@
 """Builds what a command needs: catalogue, intent, world. Each part only when it is asked for, to start quickly."""
 
+import os
 import platform
 import re
 import sys
@@ -107,6 +108,17 @@ class Context:
         needed = {key: value for key, value in self.defaults["intent"].items() if key not in values}
         load_yaml_model(file, Intent, **needed)
         return values
+
+    def mirror(self, given: str | None) -> str | None:
+        """Return where weights come from instead of the hub: a folder's whole path, an address, or None."""
+        named = given or self.environment.mirror or os.environ.get("HF_ENDPOINT") or None
+        if named is None or named.startswith(("http://", "https://")):
+            return named
+        if "://" in named:
+            raise UsageError(
+                f"`{named}` is no mirror", hint="a folder, or an address that begins with http:// or https://"
+            )
+        return str(Path(named).expanduser().absolute())
 
     def world(self, reporter: "Reporter") -> "World":
         """Return every port, for real."""

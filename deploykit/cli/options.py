@@ -61,6 +61,15 @@ Offer = Annotated[
         "--offer", help="An offer of `deploykit prices` to compare with; may be repeated.", show_default=False
     ),
 ]
+Mirror = Annotated[
+    str | None,
+    typer.Option(
+        "--mirror",
+        metavar="DIR|URL",
+        help="Where weights come from instead of the hub: a folder (of the hosts, or of this machine), or a server.",
+        show_default="DEPLOYKIT_MIRROR",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Deployment = Annotated[
     str | None, typer.Argument(help="A deployment's name; not needed when there is only one.", show_default=False)

@@ -33,6 +33,10 @@ def up(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show everything that would happen, and touch nothing.")
     ] = False,
+    mirror: options.Mirror = None,
+    verify_weights: Annotated[
+        bool, typer.Option("--verify-weights", help="Hash all weights again, also those that were verified before.")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Measure again although nothing changed.")] = False,
     json: options.Json = False,
 ) -> None:
@@ -56,6 +60,12 @@ def up(
         return
     target = _target(planned, intent, inventory, hosts)
     _refuse_what_cannot_be_served(planned, intent, key="VLLM_API_KEY" in context.secrets)
+    if not planned.rehearsal:
+        from deploykit.cli.lock import locked
+
+        planned = locked(context, planned, file)
+        knobs = {"weights_mirror": context.mirror(mirror), "weights_verify": verify_weights}
+        target = target.model_copy(update={"knobs": knobs})
     arrival = _go(context, planned, intent, target, again=again)
     if json:
         envelope("up", _summary(arrival))

@@ -11,6 +11,7 @@ from typing import Any
 from deploykit.catalog.engine import Runtime
 from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
+from deploykit.catalog.weights_lock import WeightsLock
 from deploykit.planning.plan import Plan
 from deploykit.rendering.layout import METRICS_PORT, Instance, monitored
 from deploykit.rendering.options import GatewayOptions
@@ -20,10 +21,13 @@ from deploykit.units import GB, GIB
 RECIPE = "model/stand-in.json"
 """Where the bundle has the stand-in's recipe."""
 
+WEIGHTS = "model/weights.json"
+"""Where the bundle has the files that may be served."""
+
 _ACME_PORT = 80
 
 
-def vars_yaml(
+def vars_yaml(  # noqa: PLR0913 - every one is a fact of its own
     plan: Plan,
     found: tuple[Instance, ...],
     *,
@@ -31,13 +35,14 @@ def vars_yaml(
     profile: Profile,
     runtime: Runtime,
     gateway: GatewayOptions,
+    weights: WeightsLock | None = None,
     header: Iterable[str] = (),
 ) -> str:
     """Return ansible/vars.yaml. Lists over nodes carry `node_index`, the host's position in the inventory."""
     roles = (
         _preflight(plan, found, node=node, profile=profile, gateway=gateway),
         _runtime(plan, runtime),
-        _weights(plan),
+        _weights(plan, weights),
         _engine(plan, found),
         _gateway(gateway),
         {"monitoring_enabled": monitored(plan, gateway)},
@@ -98,7 +103,7 @@ def _runtime(plan: Plan, runtime: Runtime) -> dict[str, Any]:
     }
 
 
-def _weights(plan: Plan) -> dict[str, Any]:
+def _weights(plan: Plan, weights: WeightsLock | None) -> dict[str, Any]:
     """Return the weights to have on every node: from the hub at a revision, or made from the stand-in's recipe."""
     return {
         "weights_kind": "stand-in" if plan.stand_in else "hub",
@@ -108,6 +113,7 @@ def _weights(plan: Plan) -> dict[str, Any]:
         "weights_draft_revision": plan.draft.revision if plan.draft else None,
         "weights_size_gb": plan.checkpoint.weights_gb,
         "weights_recipe": RECIPE if plan.stand_in else None,
+        "weights_lock": WEIGHTS if weights else None,
     }
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from deploykit.catalog.engine import EngineRelease, FlagTable
 from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
+from deploykit.catalog.weights_lock import WeightsLock
 from deploykit.errors import PlanningError
 from deploykit.planning.plan import Plan
-from deploykit.rendering.ansible_vars import RECIPE, vars_yaml
+from deploykit.rendering.ansible_vars import RECIPE, WEIGHTS, vars_yaml
 from deploykit.rendering.bundle import Bundle, BundleFile
 from deploykit.rendering.environment import env_text
 from deploykit.rendering.gateway import gateway_json
@@ -28,6 +29,7 @@ def render(  # noqa: PLR0913 - every one is a fact of its own
     hosts: tuple[str, ...],
     gateway: GatewayOptions,
     interface: str | None = None,
+    weights: WeightsLock | None = None,
 ) -> Bundle:
     """Return the bundle of a plan.
 
@@ -40,6 +42,7 @@ def render(  # noqa: PLR0913 - every one is a fact of its own
         hosts: addresses in the order of the inventory, one per node; empty for a dry run without hosts.
         gateway: what stands in front of the engines.
         interface: the network interface over which the nodes of one engine find each other; null leaves it to them.
+        weights: the files that may be served; null where they are not locked, and then they cannot be fetched.
 
     Raises:
         UnsupportedSettingError: a setting that the release does not have, or not with that value.
@@ -51,10 +54,15 @@ def render(  # noqa: PLR0913 - every one is a fact of its own
     header = header_of(plan)
     files = [plan_file(plan)]
     files += [file for instance in found for file in _engine_files(plan, instance, engine, flags, header)]
-    variables = vars_yaml(plan, found, node=node, profile=profile, runtime=runtime, gateway=gateway, header=header)
+    variables = vars_yaml(
+        plan, found, node=node, profile=profile, runtime=runtime, gateway=gateway, weights=weights, header=header
+    )
     files.append(BundleFile(path="ansible/vars.yaml", content=variables, purpose="Variables of the playbooks' roles."))
     if plan.stand_in is not None:
         files.append(_recipe(plan, profile))
+    if weights is not None:
+        purpose = "The weights that may be served: every file with size and SHA-256."
+        files.append(BundleFile(path=WEIGHTS, content=weights.as_json(), purpose=purpose))
     if gateway.enabled:
         rules = gateway_json(found, gateway)
         files.append(

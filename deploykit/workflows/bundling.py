@@ -42,6 +42,7 @@ def make_bundle(planned: Planned, intent: Intent, hosts: tuple[str, ...], *, key
         hosts=hosts,
         gateway=gateway,
         interface=intent.interface,
+        weights=planned.weights,
     )
 
 

@@ -33,13 +33,17 @@ class Places:
 def playbook_variables(bundle: Bundle, target: Target, places: Places) -> dict[str, Any]:
     """Return the extra variables: the bundle's role variables, and what only this machine knows. No secrets."""
     variables: dict[str, Any] = yaml.safe_load(bundle.file("ansible/vars.yaml").content)
-    return variables | {
-        "deploykit_bundle": str(places.bundle),
-        "deploykit_release": bundle.manifest.digest,
-        "deploykit_root": target.root,
-        "deploykit_profiles": str(places.profiles),
-        "deploykit_supervision": target.supervision,
-    }
+    return (
+        variables
+        | target.knobs
+        | {
+            "deploykit_bundle": str(places.bundle),
+            "deploykit_release": bundle.manifest.digest,
+            "deploykit_root": target.root,
+            "deploykit_profiles": str(places.profiles),
+            "deploykit_supervision": target.supervision,
+        }
+    )
 
 
 def teardown_variables(target: Target) -> dict[str, Any]:

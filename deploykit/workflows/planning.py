@@ -10,6 +10,7 @@ from deploykit.catalog.engine import EngineRelease, FlagTable
 from deploykit.catalog.hf_config import is_config_path
 from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
+from deploykit.catalog.weights_lock import WeightsLock
 from deploykit.catalog.workload import Slo, Workload
 from deploykit.errors import DeploykitError, DoesNotFitError, PlanningError, UsageError
 from deploykit.intent import Intent
@@ -33,6 +34,8 @@ class Planned:
     engine: EngineRelease
     flags: FlagTable
     rehearsal: bool
+    weights: WeightsLock | None = None
+    """The files that may be served, where they are locked; see `deploykit.workflows.locking`."""
 
 
 def make_plan(catalog: Catalog, intent: Intent, *, set_settings: Mapping[str, JsonValue], nodes: int) -> Planned:

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from deploykit.base import Value
+from deploykit.catalog.weights_lock import LockedRepository
 from deploykit.deploying.deployment import HostOutcome, TaskFailure
 from deploykit.measuring.samples import EngineCounters, GeneratorFacts, LoadTestSpec, RequestSample
 
@@ -120,4 +121,12 @@ class Reporter(Protocol):
 
     def note(self, text: str) -> None:
         """Show one sentence."""
+        ...
+
+
+class ModelHub(Protocol):
+    """Asks the model hub what a repository holds."""
+
+    def repository(self, repo: str, revision: str | None, exclude: tuple[str, ...]) -> LockedRepository:
+        """Return a repository at a revision (its newest if None) with the digest of every file; raises WeightsError."""
         ...

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from deploykit.base import Value
 from deploykit.errors import UsageError
 from deploykit.intent import HostIntent, Intent
@@ -21,6 +23,9 @@ class Target(Value):
     inventory_file: Path | None = None
     root: str
     supervision: Literal["supervisord", "systemd"]
+    knobs: dict[str, Any] = Field(
+        default_factory=dict, description="Variables of roles that are about this run, and no part of the release."
+    )
 
 
 def this_machine(data_dir: Path, python: str) -> Target:

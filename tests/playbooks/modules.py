@@ -10,11 +10,11 @@ PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 
 def load(name: str) -> ModuleType:
     """Import `library/<name>.py` or `module_utils/<name>.py`."""
-    for shared in ("deploykit_host", "deploykit_processes", "deploykit_supervisord"):
+    for shared in ("deploykit_host", "deploykit_processes", "deploykit_supervisord", "deploykit_weights"):
         _import(f"ansible.module_utils.{shared}", PLAYBOOKS / "module_utils" / f"{shared}.py")
-    return sys.modules.get(f"ansible.module_utils.{name}") or _import(
-        f"deploykit_playbooks.{name}", PLAYBOOKS / "library" / f"{name}.py"
-    )
+    if (PLAYBOOKS / "library" / f"{name}.py").exists():
+        return _import(f"deploykit_playbooks.{name}", PLAYBOOKS / "library" / f"{name}.py")
+    return sys.modules[f"ansible.module_utils.{name}"]
 
 
 def _import(name: str, path: Path) -> ModuleType:

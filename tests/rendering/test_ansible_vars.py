@@ -16,7 +16,7 @@ NAMES = {
     "preflight_ram_gb", "preflight_ports", "runtime_kind", "runtime_version", "runtime_python", "runtime_sources",
     "runtime_lock", "runtime_environment", "weights_kind", "weights_repo", "weights_revision", "weights_size_gb",
     "weights_draft_repo", "weights_draft_revision",
-    "weights_recipe", "engine_instances", "engine_served_model_name", "gateway_enabled", "gateway_port",
+    "weights_recipe", "weights_lock", "engine_instances", "engine_served_model_name", "gateway_enabled", "gateway_port",
     "gateway_domain", "monitoring_enabled", "verify_model", "verify_engine_version", "verify_ports",
 }  # fmt: skip
 
