@@ -218,7 +218,8 @@ def main():
         module.fail_json(msg="{0}: {1}".format(error.filename or params["root"], error.strerror or error), done=True)
     if error:
         module.fail_json(msg="\n".join([error, *notes]), notes=notes, done=True)
-    module.exit_json(changed=placed > 0, done=done, notes=notes, msg=message)
+    told = {"weights": notes} if done and notes else {}
+    module.exit_json(changed=placed > 0, done=done, notes=notes, msg=message, deploykit_result=told)
 
 
 if __name__ == "__main__":

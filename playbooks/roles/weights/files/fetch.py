@@ -128,6 +128,8 @@ class Fetcher:
                     break
                 if found == locked["sha256"]:
                     self._place(repository, locked)
+                    for said in why:
+                        self._note("{0} is from {1}, for {2}", locked["path"], source.name, said)
                     return
                 os.unlink(weights.partial_path(repository["folder"], locked["path"]))
                 if attempt == 2:
