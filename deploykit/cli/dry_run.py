@@ -35,7 +35,9 @@ def show(context: "Context", planned: "Planned", intent: "Intent", *, as_json: b
     costs = hourly_costs(planned.node, intent.cost, nodes=planned.plan.nodes, now=dt.datetime.now(dt.UTC))
     not_checked = list(NOT_CHECKED)
     if planned.profile.checkpoints and planned.plan.checkpoint.revision is None and not planned.rehearsal:
-        not_checked.append("the revision: the checkpoint is not pinned to a commit; the first install takes the newest")
+        not_checked.append(
+            "the revision: the checkpoint is not pinned to a commit yet; `deploykit lock` pins the newest"
+        )
     if not planned.rehearsal:
         not_checked += _exposure(intent, key="VLLM_API_KEY" in context.secrets)
     if as_json:

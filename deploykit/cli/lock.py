@@ -60,11 +60,17 @@ def lock(
     result(f"wrote {path}: review it and keep it in your repository")
 
 
-def locked(context: "Context", planned: "Planned", file: Path | None) -> "Planned":
-    """Return the plan at the locked revisions; what is not locked yet is asked of the hub and written down."""
+def locked(context: "Context", planned: "Planned", file: Path | None, bundled: Path | None = None) -> "Planned":
+    """Return the plan at the locked revisions; what is not locked yet is asked of the hub and written down.
+
+    With a bundle its lock counts, and no hub is asked.
+    """
+    from deploykit.catalog.weights_lock import LOCK_FILE
     from deploykit.effects.lock_file import lock_path, read_lock, write_lock
     from deploykit.workflows.locking import at_lock, make_lock, missing
 
+    if bundled is not None:
+        return at_lock(planned, read_lock(bundled / LOCK_FILE))
     path = lock_path(context.intent_file(file))
     found = read_lock(path)
     lacking = missing(planned.plan, found)
@@ -73,6 +79,16 @@ def locked(context: "Context", planned: "Planned", file: Path | None) -> "Planne
         write_lock(path, found)
         say(f"wrote {path} for {' and '.join(lacking)}: review it and keep it in your repository")
     return at_lock(planned, found)
+
+
+def as_locked(context: "Context", planned: "Planned", file: Path | None, bundled: Path | None = None) -> "Planned":
+    """Return the plan at the locked revisions if all of it is locked, without asking anybody; else the plan as it is."""
+    from deploykit.catalog.weights_lock import LOCK_FILE
+    from deploykit.effects.lock_file import lock_path, read_lock
+    from deploykit.workflows.locking import at_lock, missing
+
+    found = read_lock(bundled / LOCK_FILE if bundled else lock_path(context.intent_file(file)))
+    return planned if missing(planned.plan, found) else at_lock(planned, found)
 
 
 def _hub(context: "Context") -> "ModelHub":

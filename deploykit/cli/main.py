@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from deploykit import __version__
-from deploykit.cli import config, deployments, init, lists, loadtest, lock, plan, render, report, up
+from deploykit.cli import bundle, config, deployments, init, lists, loadtest, lock, plan, render, report, up
 from deploykit.cli.console import failure, say
 from deploykit.errors import DeploykitError, Interrupted
 
@@ -31,6 +31,7 @@ COMMANDS = (
     ("plan", plan.plan, "Decide layout, memory, limits and settings."),
     ("render", render.render, "Write the files that serve a plan, for Ansible or others."),
     ("lock", lock.lock, "Pin revision and SHA-256 of the weights."),
+    ("bundle", bundle.bundle, "Pack all that `up` fetches, for an air gap."),
     ("config", config.config, "Show the resolved intent and its origins."),
     ("loadtest", loadtest.loadtest, "Measure a deployment again."),
     ("report", report.report, "Report a run again from its files."),

@@ -1,5 +1,6 @@
 """`deploykit up`: the whole road, or with --dry-run everything that would happen on it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,6 +35,12 @@ def up(
         bool, typer.Option("--dry-run", help="Show everything that would happen, and touch nothing.")
     ] = False,
     mirror: options.Mirror = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="BUNDLE", help="Install from a bundle of `deploykit bundle`, without any network."
+        ),
+    ] = None,
     verify_weights: Annotated[
         bool, typer.Option("--verify-weights", help="Hash all weights again, also those that were verified before.")
     ] = False,
@@ -45,6 +52,7 @@ def up(
     from deploykit.workflows.planning import make_plan
 
     context = Context()
+    bundled = _opened(from_) if from_ else None
     cost = {key: value for key, value in (("rates", rate), ("offers", offer)) if value}
     wanted: dict[str, Any] = {
         "model": model, "node": node, "nodes": nodes, "workload": workload, "checkpoint": checkpoint, "port": port, "cost": cost or None, "slo": parse_slo(slo), "speculation": speculate,
@@ -55,7 +63,9 @@ def up(
     planned = make_plan(context.catalog, intent, set_settings=parse_settings(set_), nodes=count)
     if dry_run:
         from deploykit.cli.dry_run import show
+        from deploykit.cli.lock import as_locked
 
+        planned = as_locked(context, planned, file, bundled)
         show(context, planned, intent, as_json=json)
         return
     target = _target(planned, intent, inventory, hosts)
@@ -63,14 +73,28 @@ def up(
     if not planned.rehearsal:
         from deploykit.cli.lock import locked
 
-        planned = locked(context, planned, file)
-        knobs = {"weights_mirror": context.mirror(mirror), "weights_verify": verify_weights}
+        planned = locked(context, planned, file, bundled)
+        knobs: dict[str, Any] = {"weights_mirror": context.mirror(mirror), "weights_verify": verify_weights}
+        if bundled:
+            knobs |= {"weights_mirror": str(bundled / "weights"), "runtime_wheels": str(bundled / "wheels")}
         target = target.model_copy(update={"knobs": knobs})
     arrival = _go(context, planned, intent, target, again=again)
     if json:
         envelope("up", _summary(arrival))
     else:
         _closing(arrival, target, context.defaults["example_node"])
+
+
+def _opened(bundle: Path) -> Path:
+    """Open an air-gap bundle, and take playbooks and profiles from it from now on."""
+    from deploykit import __version__, paths
+    from deploykit.effects.archive import opened, read_facts
+    from deploykit.workflows.air_gap import check
+
+    folder = opened(bundle).absolute()
+    check(read_facts(folder), __version__, folder)
+    paths.use_bundle(folder)
+    return folder
 
 
 def _refuse_what_cannot_be_served(planned: "Planned", intent: "Intent", *, key: bool) -> None:

@@ -8,22 +8,6 @@ import yaml
 double = sys.modules["deploykit_test_hub"]
 
 
-@pytest.fixture
-def tiny(hub, tmp_path, monkeypatch):
-    """A profile whose checkpoint is the double's repository, and the double as the hub."""
-    from deploykit import paths
-
-    profile = yaml.safe_load((paths.shipped("profiles") / "models/gpt-oss-120b.yaml").read_text())
-    for checkpoint in profile["checkpoints"]:
-        checkpoint.update(repo=double.REPO, revision=None)
-    folder = tmp_path / "profiles" / "models"
-    folder.mkdir(parents=True)
-    (folder / "tiny-moe.yaml").write_text(yaml.safe_dump(profile | {"title": "Tiny"}))
-    monkeypatch.setenv("DEPLOYKIT_PROFILES", str(folder.parent))
-    monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    return ("tiny-moe", "--node", "h200-sxm-8x")
-
-
 def test_lock_writes_a_file_to_review_and_says_what_changed(run, hub, tiny):
     ran = run("lock", *tiny)
     assert ran.code == 0, ran.err
@@ -85,3 +69,15 @@ def test_a_mirror_is_a_folder_or_a_server(run, tiny, monkeypatch, mirror):
     ran = run("up", "--mirror", mirror)
     assert ran.code == 2
     assert mirror in ran.err
+
+
+def test_the_dry_run_shows_what_is_locked_and_asks_nobody(run, hub, tiny):
+    before = json.loads(run("up", *tiny, "--dry-run", "--json").out)["result"]
+    assert before["plan"]["checkpoint"]["revision"] is None
+    assert hub.asked == []
+    run("lock", *tiny)
+    hub.asked.clear()
+    after = json.loads(run("up", *tiny, "--dry-run", "--json").out)["result"]
+    assert after["plan"]["checkpoint"]["revision"] == double.REVISION
+    assert "model/weights.json" in [file["path"] for file in after["bundle"]["files"]]
+    assert hub.asked == []

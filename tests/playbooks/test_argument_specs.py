@@ -15,7 +15,7 @@ GIVEN_BY_THE_WORKFLOW = {
 }  # fmt: skip
 ROLES_OWN = {
     "preflight_runtime_gb", "runtime_uv", "engine_ready_timeout_s", "engine_ready_slice_s", "engine_log_lines",
-    "verify_timeout_s", "weights_mirror", "weights_verify", "weights_parallel", "weights_python",
+    "verify_timeout_s", "weights_mirror", "weights_verify", "weights_parallel", "weights_python", "runtime_wheels",
 }  # fmt: skip
 """Knobs with a default that no bundle sets."""
 

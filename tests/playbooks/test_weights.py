@@ -323,3 +323,25 @@ def test_a_full_disk_is_found_before_anything_is_fetched(host, hub, module):
     assert told == error
     assert not hub.downloads(FIRST)
     assert host.bring(hub.lock(), mirror(hub))[0] is None
+
+
+def test_the_sender_and_the_worker_look_in_the_same_folders(playbooks, tmp_path, hub):
+    """The action plugin runs on the controller and cannot import the worker's table of layouts."""
+    import importlib.util
+
+    def load(path):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        loaded = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loaded)
+        return loaded
+
+    worker = load(playbooks / "roles/weights/files/sources.py")
+    sender = load(playbooks / "action_plugins/deploykit_weights_push.py")
+    repository = {"repo": double.REPO, "revision": double.REVISION}
+    for number, inside in enumerate(worker.layouts(repository)):
+        file = tmp_path / str(number) / Path(*inside) / "deep" / "config.json"
+        file.parent.mkdir(parents=True)
+        file.write_text("{}")
+        assert sender._found(str(tmp_path / str(number)), repository | {"path": "deep/config.json"}) == str(
+            file
+        ).replace("//", "/")
