@@ -1,11 +1,14 @@
 """What the operator wants: the contents of `deploykit.yaml`, and of the environment and command line that override it."""
 
 from decimal import Decimal
+from typing import Annotated
 
 from pydantic import Field
 
 from deploykit.base import Value
 from deploykit.setting_value import SettingValue
+
+_HOST_PORT = Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$")]
 
 MAX_NODES = 64
 """Machines of one deployment: what a plan is tried for, far beyond what one engine or one gateway serves well."""
@@ -47,6 +50,30 @@ class GatewayIntent(Value):
     )
     port: int = Field(8000, gt=0, lt=65536)
     domain: str | None = Field(None, description="Public name to get a certificate for; null serves plain HTTP.")
+
+
+class MonitoringIntent(Value):
+    """Prometheus and its exporters on the nodes (real nodes only; a rehearsal has none), and where its news go."""
+
+    enabled: bool = True
+    usd_per_m_target: Decimal | None = Field(
+        None,
+        gt=0,
+        description="Warn when a day's tokens cost more than so many dollars per million; null warns of no cost.",
+    )
+    alertmanagers: tuple[_HOST_PORT, ...] = Field(
+        (), description="`host:port` of your Alertmanagers; without one, alerts are on Prometheus' own page."
+    )
+    grafana_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+        description="Your Grafana; `up` puts the dashboard there, with the token in DEPLOYKIT_GRAFANA_TOKEN.",
+    )
+    prometheus_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+        description="The first node's Prometheus as that Grafana reaches it; with it, `up` makes the data source too.",
+    )
 
 
 class CostIntent(Value):
@@ -100,4 +127,5 @@ class Intent(Value):
         "null leaves the choice to vLLM and NCCL.",
     )
     gateway: GatewayIntent = GatewayIntent()
+    monitoring: MonitoringIntent = MonitoringIntent()
     cost: CostIntent = CostIntent()

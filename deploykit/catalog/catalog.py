@@ -6,6 +6,7 @@ from typing import Protocol
 
 from deploykit.catalog.calibration import Calibration
 from deploykit.catalog.engine import EngineRelease, FlagTable
+from deploykit.catalog.exporters import Exporters
 from deploykit.catalog.node import Node
 from deploykit.catalog.price import ApiPrice
 from deploykit.catalog.profile import Profile
@@ -29,6 +30,7 @@ class Catalog(Protocol):
     def engine(self, name: str) -> EngineRelease: ...  # noqa: D102
     def calibration(self, name: str) -> Calibration: ...  # noqa: D102
     def flags(self, engine: EngineRelease) -> FlagTable: ...  # noqa: D102
+    def exporters(self) -> Exporters: ...  # noqa: D102
 
 
 def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> tuple[str, ...]:

@@ -104,6 +104,13 @@ class KvOffload(Facts):
     share_of_ram: float = Field(gt=0, lt=1, description="Most of the host's memory this project gives to it.")
 
 
+class Histogram(Value):
+    """A histogram of seconds in the engine's /metrics."""
+
+    name: str = Field(description="Without the ending `_bucket`.")
+    buckets: tuple[float, ...] = Field(min_length=2, description="Upper bounds in seconds, without infinity.")
+
+
 class MetricNames(Value):
     """Names in the engine's /metrics."""
 
@@ -116,6 +123,9 @@ class MetricNames(Value):
     kv_cache_usage: str
     cache_config: str
     preemptions: str
+    ttft: Histogram | None = Field(None, description="Time to the first token, per request; null where there is none.")
+    tpot: Histogram | None = Field(None, description="Mean time per output token after the first, per request.")
+    e2e: Histogram | None = Field(None, description="Time from the request's arrival to its last token.")
 
 
 class EngineRelease(Facts):

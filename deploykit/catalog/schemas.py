@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from deploykit.catalog.calibration import Calibration
 from deploykit.catalog.engine import EngineRelease
+from deploykit.catalog.exporters import Exporters
 from deploykit.catalog.node import Node
 from deploykit.catalog.price import ApiPrice
 from deploykit.catalog.profile import Profile
@@ -19,6 +20,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "price": ApiPrice,
     "engine": EngineRelease,
     "calibration": Calibration,
+    "exporters": Exporters,
 }
 """The schema of each kind of file in profiles/; the file is `profiles/schemas/<kind>.schema.json`."""
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from deploykit.catalog.calibration import Calibration
 from deploykit.catalog.catalog import unknown_name
 from deploykit.catalog.engine import EngineRelease, FlagTable
+from deploykit.catalog.exporters import Exporters
 from deploykit.catalog.node import Node
 from deploykit.catalog.price import ApiPrice
 from deploykit.catalog.profile import Profile
@@ -26,6 +27,9 @@ KINDS: dict[str, type[BaseModel]] = {
     "calibrations": Calibration,
 }
 """The folders of a catalogue, and what each file in them describes."""
+
+EXPORTERS = "exporters.yaml"
+"""The one file of a catalogue that is no folder: every deployment has the same exporters."""
 
 MAX_BYTES = 2**20
 """Far beyond any file that people write, and parsed in less than a second."""
@@ -99,6 +103,11 @@ class YamlCatalog:
     def calibration(self, name: str) -> Calibration:
         """Load a calibration."""
         return load_yaml_model(self.path("calibrations", name), Calibration, name=name)
+
+    def exporters(self) -> Exporters:
+        """Load what is known of the exporters beside the engine."""
+        found = (path for root in self._roots if (path := root / EXPORTERS).is_file())
+        return load_yaml_model(next(found, self._roots[-1] / EXPORTERS), Exporters)
 
     def flags(self, engine: EngineRelease) -> FlagTable:
         """Load the flag table that stands beside an engine release."""

@@ -4,15 +4,18 @@ The release the bundle becomes on a node is named by the bundle's digest, which 
 workflow passes it beside this file, as `deploykit_release`.
 """
 
+import ipaddress
 import math
 from collections.abc import Iterable
 from typing import Any
 
 from deploykit.catalog.engine import Runtime
+from deploykit.catalog.exporters import Exporters
 from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
 from deploykit.planning.plan import Plan
 from deploykit.rendering.layout import METRICS_PORT, Instance, monitored
+from deploykit.rendering.monitoring.scrape import probed
 from deploykit.rendering.options import GatewayOptions
 from deploykit.rendering.serve_config import comment, yaml_text
 from deploykit.units import GB, GIB
@@ -23,7 +26,7 @@ RECIPE = "model/stand-in.json"
 _ACME_PORT = 80
 
 
-def vars_yaml(
+def vars_yaml(  # noqa: PLR0913 - every one is a fact of its own
     plan: Plan,
     found: tuple[Instance, ...],
     *,
@@ -31,6 +34,7 @@ def vars_yaml(
     profile: Profile,
     runtime: Runtime,
     gateway: GatewayOptions,
+    exporters: Exporters,
     header: Iterable[str] = (),
 ) -> str:
     """Return ansible/vars.yaml. Lists over nodes carry `node_index`, the host's position in the inventory."""
@@ -40,7 +44,7 @@ def vars_yaml(
         _weights(plan),
         _engine(plan, found),
         _gateway(gateway),
-        {"monitoring_enabled": monitored(plan, gateway)},
+        _monitoring(plan, found, gateway, exporters),
         _verify(plan, found),
     )
     return comment(*header) + "\n".join(yaml_text(role) for role in roles)
@@ -130,6 +134,29 @@ def _engine(plan: Plan, found: tuple[Instance, ...]) -> dict[str, Any]:
 def _gateway(gateway: GatewayOptions) -> dict[str, Any]:
     """Return the gateway's own; it runs on the first node."""
     return {"gateway_enabled": gateway.enabled, "gateway_port": gateway.port, "gateway_domain": gateway.domain}
+
+
+def _monitoring(
+    plan: Plan, found: tuple[Instance, ...], gateway: GatewayOptions, exporters: Exporters
+) -> dict[str, Any]:
+    """Return which exporters are installed, and who may read them; a filter of addresses knows no host names."""
+    wanted = monitored(plan, gateway)
+    reader = next(instance.host for instance in found if instance.node_index == 0)
+    return {
+        "monitoring_enabled": wanted,
+        "monitoring_gpu": wanted and plan.runtime == "cuda",
+        "monitoring_gpu_package": exporters.gpu.package,
+        "monitoring_probe": wanted and probed(gateway),
+        "monitoring_reader": reader if _is_address(reader) else None,
+    }
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _verify(plan: Plan, found: tuple[Instance, ...]) -> dict[str, Any]:

@@ -16,6 +16,15 @@ METRICS_PORT = 2019
 MONITORING_PORT = 9090
 """Where Prometheus shows what it gathered, on the first node's loopback: its own default."""
 
+NODE_EXPORTER_PORT = 9100
+"""Where each node's exporter answers: its own default."""
+
+GPU_EXPORTER_PORT = 9400
+"""Where each GPU node's DCGM exporter answers: its own default."""
+
+PROBE_PORT = 9115
+"""Where the exporter that probes the gateway's certificate answers, on the first node's loopback: its own default."""
+
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "local"})
 
 
@@ -206,7 +215,7 @@ def monitored(plan: Plan, gateway: GatewayOptions) -> bool:
 
 def _check_ports(found: tuple[Instance, ...], plan: Plan, gateway: GatewayOptions) -> None:
     """Refuse ports that do not exist or that two listeners of one node would share."""
-    taken = {(0, MONITORING_PORT): "the monitoring"} if monitored(plan, gateway) else {}
+    taken = _monitoring_ports(plan) if monitored(plan, gateway) else {}
     if gateway.enabled:
         taken[0, METRICS_PORT] = "the gateway's metrics"
         _take(taken, 0, gateway.port, "the gateway")
@@ -216,6 +225,14 @@ def _check_ports(found: tuple[Instance, ...], plan: Plan, gateway: GatewayOption
             wanted |= {port: "the ranks" for port in (instance.master_port, instance.data_port) if port}
         for port, who in wanted.items():
             _take(taken, instance.node_index, port, who)
+
+
+def _monitoring_ports(plan: Plan) -> dict[tuple[int, int], str]:
+    every = {NODE_EXPORTER_PORT: "the node exporter"}
+    if plan.runtime == "cuda":
+        every[GPU_EXPORTER_PORT] = "the GPU exporter"
+    first = {(0, MONITORING_PORT): "the monitoring", (0, PROBE_PORT): "the certificate probe"}
+    return first | {(node, port): who for node in range(plan.nodes) for port, who in every.items()}
 
 
 def _take(taken: dict[tuple[int, int], str], node: int, port: int, who: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from deploykit.catalog.engine import EngineRelease, FlagTable
+from deploykit.catalog.exporters import Exporters
 from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
 from deploykit.errors import PlanningError
@@ -12,8 +13,8 @@ from deploykit.rendering.bundle import Bundle, BundleFile
 from deploykit.rendering.environment import env_text
 from deploykit.rendering.gateway import gateway_json
 from deploykit.rendering.layout import Instance, instances, monitored
-from deploykit.rendering.monitoring import alerts_yaml, prometheus_yaml
-from deploykit.rendering.options import GatewayOptions
+from deploykit.rendering.monitoring.files import monitoring_files
+from deploykit.rendering.options import GatewayOptions, MonitoringOptions
 from deploykit.rendering.process import environment_of, settings_of
 from deploykit.rendering.serve_config import serve_yaml
 
@@ -27,6 +28,8 @@ def render(  # noqa: PLR0913 - every one is a fact of its own
     flags: FlagTable,
     hosts: tuple[str, ...],
     gateway: GatewayOptions,
+    exporters: Exporters,
+    monitoring: MonitoringOptions,
     interface: str | None = None,
 ) -> Bundle:
     """Return the bundle of a plan.
@@ -39,6 +42,8 @@ def render(  # noqa: PLR0913 - every one is a fact of its own
         flags: that release's flag table.
         hosts: addresses in the order of the inventory, one per node; empty for a dry run without hosts.
         gateway: what stands in front of the engines.
+        exporters: what the exporters beside the engine call their series.
+        monitoring: what the alerts hold the deployment against.
         interface: the network interface over which the nodes of one engine find each other; null leaves it to them.
 
     Raises:
@@ -51,7 +56,16 @@ def render(  # noqa: PLR0913 - every one is a fact of its own
     header = header_of(plan)
     files = [plan_file(plan)]
     files += [file for instance in found for file in _engine_files(plan, instance, engine, flags, header)]
-    variables = vars_yaml(plan, found, node=node, profile=profile, runtime=runtime, gateway=gateway, header=header)
+    variables = vars_yaml(
+        plan,
+        found,
+        node=node,
+        profile=profile,
+        runtime=runtime,
+        gateway=gateway,
+        exporters=exporters,
+        header=header,
+    )
     files.append(BundleFile(path="ansible/vars.yaml", content=variables, purpose="Variables of the playbooks' roles."))
     if plan.stand_in is not None:
         files.append(_recipe(plan, profile))
@@ -63,7 +77,15 @@ def render(  # noqa: PLR0913 - every one is a fact of its own
             )
         )
     if monitored(plan, gateway):
-        files += _monitoring_files(plan, found, engine, gateway, header)
+        files += monitoring_files(
+            plan,
+            found,
+            metrics=engine.metrics,
+            exporters=exporters,
+            gateway=gateway,
+            options=monitoring,
+            header=header,
+        )
     return Bundle(files=tuple(sorted(files, key=lambda file: file.path)))
 
 
@@ -101,18 +123,3 @@ def _recipe(plan: Plan, profile: Profile) -> BundleFile:
     return BundleFile(
         path=RECIPE, content=profile.stand_in.as_json(), purpose="How the tiny random stand-in is made on the spot."
     )
-
-
-def _monitoring_files(
-    plan: Plan,
-    found: tuple[Instance, ...],
-    engine: EngineRelease,
-    gateway: GatewayOptions,
-    header: tuple[str, ...],
-) -> list[BundleFile]:
-    scrape = prometheus_yaml(plan, found, gateway, header=header)
-    alerts = alerts_yaml(engine.metrics, gateway, header=header)
-    return [
-        BundleFile(path="monitoring/prometheus.yml", content=scrape, purpose="What Prometheus reads."),
-        BundleFile(path="monitoring/alerts.yml", content=alerts, purpose="What it warns of, on its own Alerts page."),
-    ]

@@ -6,9 +6,10 @@ from deploykit.intent import Intent
 from deploykit.rendering.bundle import Bundle, BundleFile
 from deploykit.rendering.formats.launch import FormatOptions
 from deploykit.rendering.formats.select import Format, format_files
-from deploykit.rendering.options import GatewayOptions
+from deploykit.rendering.options import GatewayOptions, MonitoringOptions
 from deploykit.rendering.renderer import plan_file, render
 from deploykit.workflows.planning import Planned
+from deploykit.workflows.pricing import standing_rate
 
 ANSIBLE = "ansible"
 """The bundle that the playbooks take."""
@@ -32,6 +33,7 @@ def make_bundle(planned: Planned, intent: Intent, hosts: tuple[str, ...], *, key
         port=intent.gateway.port,
         domain=intent.gateway.domain,
         key_required=key_required,
+        monitoring=intent.monitoring.enabled,
     )
     return render(
         planned.plan,
@@ -41,7 +43,24 @@ def make_bundle(planned: Planned, intent: Intent, hosts: tuple[str, ...], *, key
         flags=planned.flags,
         hosts=hosts,
         gateway=gateway,
+        exporters=planned.exporters,
+        monitoring=monitoring_options(planned, intent),
         interface=intent.interface,
+    )
+
+
+def monitoring_options(planned: Planned, intent: Intent) -> MonitoringOptions:
+    """Return what the alerts hold the deployment against.
+
+    The price of an hour is in the bundle only where a target asks for it: else another rate would be another release.
+    """
+    wanted = intent.monitoring
+    rate = standing_rate(planned.node, intent.cost, nodes=planned.plan.nodes) if wanted.usd_per_m_target else None
+    return MonitoringOptions(
+        slo=planned.workload.slo,
+        usd_per_hour=rate.usd_per_hour * rate.nodes if rate else None,
+        usd_per_m_target=wanted.usd_per_m_target,
+        alertmanagers=wanted.alertmanagers,
     )
 
 

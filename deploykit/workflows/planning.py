@@ -7,6 +7,7 @@ from pydantic import JsonValue, ValidationError
 
 from deploykit.catalog.catalog import Catalog
 from deploykit.catalog.engine import EngineRelease, FlagTable
+from deploykit.catalog.exporters import Exporters
 from deploykit.catalog.hf_config import is_config_path
 from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
@@ -32,6 +33,7 @@ class Planned:
     workload: Workload
     engine: EngineRelease
     flags: FlagTable
+    exporters: Exporters
     rehearsal: bool
 
 
@@ -50,6 +52,7 @@ def make_plan(catalog: Catalog, intent: Intent, *, set_settings: Mapping[str, Js
         workload=request.workload,
         engine=request.engine,
         flags=request.flags,
+        exporters=catalog.exporters(),
         rehearsal=request.stand_in is not None,
     )
 

@@ -32,6 +32,13 @@ def hourly_costs(node: Node, cost: CostIntent, *, nodes: int, now: dt.datetime) 
     return tuple(_hourly(rate, usd, nodes) for rate, usd in priced if usd is not None)
 
 
+def standing_rate(node: Node, cost: CostIntent, *, nodes: int) -> HourlyCost | None:
+    """Return the headline rate by the facts alone, as of the newest of them: the same on every day."""
+    newest = max((rate.as_of for rate in node.rates), default=dt.date.min)
+    now = dt.datetime.combine(newest, dt.time(), tzinfo=dt.UTC)
+    return next(iter(hourly_costs(node, cost, nodes=nodes, now=now)), None)
+
+
 def offers(catalog: Catalog, model: str, cost: CostIntent) -> tuple[ApiPrice, ...]:
     """Return the offers to compare with: those named, else the model's own, then those of comparable models."""
     if cost.offers:

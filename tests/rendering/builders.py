@@ -11,13 +11,18 @@ from deploykit.catalog.engine import (
     EngineRelease,
     Flag,
     FlagTable,
+    Histogram,
     InstallSource,
     MetricNames,
     RemovedFlag,
     Runtime,
 )
+from deploykit.catalog.exporters import Exporters
 from deploykit.catalog.node import CpuEngine, DenseTflops, Gpu, Host, Node
 from deploykit.catalog.profile import Architecture, Checkpoint, Experts, Profile, StandInRecipe
+from deploykit.catalog.workload import Slo
+from deploykit.effects.yaml_files import load_yaml_model
+from deploykit.paths import shipped
 from deploykit.planning.plan import (
     Choice,
     MemoryBudget,
@@ -27,11 +32,13 @@ from deploykit.planning.plan import (
     PlannedCheckpoint,
     SchedulerLimits,
 )
-from deploykit.rendering.options import GatewayOptions
+from deploykit.rendering.options import GatewayOptions, MonitoringOptions
 
 FACTS: dict[str, Any] = {"source": "made up for tests", "as_of": dt.date(2026, 11, 1)}
 NO_GATEWAY = GatewayOptions(enabled=False, key_required=False)
 GATEWAY = GatewayOptions(enabled=True, key_required=True)
+EXPORTERS = load_yaml_model(shipped("profiles") / "exporters.yaml", Exporters)
+MONITORING = MonitoringOptions(slo=Slo(ttft_s=2, tpot_s=0.05, share=0.95))
 
 
 def make_flags(**extra: Flag) -> FlagTable:
@@ -96,6 +103,9 @@ def make_engine(**changes: Any) -> EngineRelease:
         kv_cache_usage="vllm:kv_cache_usage_perc",
         cache_config="vllm:cache_config_info",
         preemptions="vllm:num_preemptions_total",
+        ttft=Histogram(name="vllm:time_to_first_token_seconds", buckets=(0.5, 1, 2.5, 5)),
+        tpot=Histogram(name="vllm:request_time_per_output_token_seconds", buckets=(0.025, 0.05, 0.1)),
+        e2e=Histogram(name="vllm:e2e_request_latency_seconds", buckets=(1, 10, 60)),
     )
     data: dict[str, Any] = {
         **FACTS,

@@ -17,7 +17,7 @@ NAMES = {
     "runtime_lock", "runtime_environment", "weights_kind", "weights_repo", "weights_revision", "weights_size_gb",
     "weights_draft_repo", "weights_draft_revision",
     "weights_recipe", "engine_instances", "engine_served_model_name", "gateway_enabled", "gateway_port",
-    "gateway_domain", "monitoring_enabled", "verify_model", "verify_engine_version", "verify_ports",
+    "gateway_domain", "monitoring_enabled", "monitoring_gpu", "monitoring_gpu_package", "monitoring_probe", "monitoring_reader", "verify_model", "verify_engine_version", "verify_ports",
 }  # fmt: skip
 
 

@@ -9,10 +9,12 @@ import yaml
 from deploykit.errors import DeploykitError, PlanningError, UnsupportedSettingError
 from deploykit.planning.plan import Parallelism, Plan
 from deploykit.rendering.bundle import Bundle
-from deploykit.rendering.options import GatewayOptions
+from deploykit.rendering.options import GatewayOptions, MonitoringOptions
 from deploykit.rendering.renderer import render
 from tests.rendering.builders import (
+    EXPORTERS,
     GATEWAY,
+    MONITORING,
     NO_GATEWAY,
     choice,
     make_engine,
@@ -42,7 +44,12 @@ CASES: dict[str, tuple[Plan, tuple[str, ...], GatewayOptions]] = {
 }
 
 
-def bundle_of(plan: Plan, hosts: tuple[str, ...] = ("10.0.0.1",), gateway: GatewayOptions = GATEWAY) -> Bundle:
+def bundle_of(
+    plan: Plan,
+    hosts: tuple[str, ...] = ("10.0.0.1",),
+    gateway: GatewayOptions = GATEWAY,
+    monitoring: MonitoringOptions = MONITORING,
+) -> Bundle:
     rehearsal = plan.stand_in is not None
     return render(
         plan,
@@ -52,6 +59,8 @@ def bundle_of(plan: Plan, hosts: tuple[str, ...] = ("10.0.0.1",), gateway: Gatew
         flags=make_flags(),
         hosts=hosts,
         gateway=gateway,
+        exporters=EXPORTERS,
+        monitoring=monitoring,
     )
 
 
@@ -264,5 +273,5 @@ def test_a_rehearsal_without_recipe_is_refused() -> None:
     with pytest.raises(PlanningError, match="no recipe"):
         render(
             make_rehearsal(), profile=make_profile(), node=make_laptop(), engine=make_engine(), flags=make_flags(),
-            hosts=("127.0.0.1",), gateway=NO_GATEWAY,
+            hosts=("127.0.0.1",), gateway=NO_GATEWAY, exporters=EXPORTERS, monitoring=MONITORING,
         )  # fmt: skip
