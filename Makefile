@@ -38,6 +38,7 @@ format: $(VENV)/.dev ## Format the code
 golden: $(VENV)/.dev ## Rewrite the golden files; the diff is the review
 	$(PYTEST) -m "not gpu and not rehearsal and not hosts and not contract and not calibration and not install" --update-golden -q
 	$(BIN)/python scripts/fit_table.py
+	$(BIN)/python scripts/dashboard.py
 
 schemas: $(VENV)/.dev ## Rewrite the JSON Schemas of profiles/ and deploykit.yaml
 	$(BIN)/python scripts/schemas.py

@@ -89,6 +89,10 @@ class DeploymentError(DeploykitError):
     kind = "deployment"
 
 
+class MonitoringError(DeploymentError):
+    """The operator's Grafana did not take what it was given."""
+
+
 class LoadTestError(DeploykitError):
     """The load test did not give samples that can be used."""
 

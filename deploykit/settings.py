@@ -62,6 +62,8 @@ class Environment(BaseSettings):
     api_key_file: Path | None = None
     hf_token: SecretStr | None = Field(None, description="Token for the model hub; HF_TOKEN is read too.")
     hf_token_file: Path | None = None
+    grafana_token: SecretStr | None = Field(None, description="Service account token of `monitoring.grafana_url`.")
+    grafana_token_file: Path | None = None
     engine_python: Path | None = Field(None, description="Tests only: Python of an installed engine.")
 
     @classmethod
@@ -102,11 +104,21 @@ def read_environment() -> Environment:
 
 def secrets(environment: Environment) -> dict[str, str]:
     """Return the secrets the engine needs by the names it reads them under; UsageError if a file cannot be read."""
-    found = {}
-    for name, value, file in (
+    return _found(
         ("VLLM_API_KEY", environment.api_key, environment.api_key_file),
         ("HF_TOKEN", environment.hf_token or _plain("HF_TOKEN"), environment.hf_token_file),
-    ):
+    )
+
+
+def grafana_token(environment: Environment) -> str | None:
+    """Return the token for the operator's Grafana; it stays on this machine. UsageError if its file cannot be read."""
+    name = "the Grafana token"
+    return _found((name, environment.grafana_token, environment.grafana_token_file)).get(name)
+
+
+def _found(*wanted: tuple[str, SecretStr | None, Path | None]) -> dict[str, str]:
+    found = {}
+    for name, value, file in wanted:
         if value is not None and value.get_secret_value():
             found[name] = value.get_secret_value()
         elif file is not None:

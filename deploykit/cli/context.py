@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from deploykit import __version__, paths
 from deploykit.errors import UsageError
-from deploykit.settings import OVERRIDES, Environment, read_environment, secrets
+from deploykit.settings import OVERRIDES, Environment, grafana_token, read_environment, secrets
 
 if TYPE_CHECKING:
     from deploykit.catalog.catalog import Catalog
     from deploykit.effects.records import Records
     from deploykit.effects.run_store import RunStores
-    from deploykit.intent import CostIntent
-    from deploykit.workflows.ports import Reporter
+    from deploykit.intent import CostIntent, Intent
+    from deploykit.workflows.ports import Dashboards, Reporter
     from deploykit.workflows.resolve import Resolved
     from deploykit.workflows.world import World
 
@@ -108,7 +108,22 @@ class Context:
         load_yaml_model(file, Intent, **needed)
         return values
 
-    def world(self, reporter: "Reporter") -> "World":
+    def dashboards(self, intent: "Intent") -> "Dashboards | None":
+        """Return the operator's Grafana, if the intent names one; UsageError without a token for it."""
+        from deploykit.effects.grafana import Grafana
+
+        url = intent.monitoring.grafana_url
+        if url is None:
+            return None
+        token = grafana_token(self.environment)
+        if token is None:
+            raise UsageError(
+                f"there is no token for the Grafana at {url}",
+                hint="set DEPLOYKIT_GRAFANA_TOKEN or DEPLOYKIT_GRAFANA_TOKEN_FILE, or leave out `monitoring.grafana_url`",
+            )
+        return Grafana(url, token, paths.shipped("profiles") / "dashboards" / "deploykit.json")
+
+    def world(self, reporter: "Reporter", dashboards: "Dashboards | None" = None) -> "World":
         """Return every port, for real."""
         from deploykit.effects.ansible import AnsibleRunner
         from deploykit.effects.clock import SystemClock
@@ -127,6 +142,7 @@ class Context:
             records=self.records,
             profiles=paths.shipped("profiles"),
             secrets=self.secrets,
+            dashboards=dashboards,
             versions={
                 "deploykit": __version__,
                 "python": platform.python_version(),

@@ -82,6 +82,12 @@ workload: {plan.workload}
 #   port: 8000
 #   domain: llm.example.com
 
+# Prometheus on the first node, exporters on every node, and whom they tell. docs/how-to/monitoring.md
+# monitoring:
+#   usd_per_m_target: 1.50
+#   alertmanagers: [alerts.example.com:9093]
+#   grafana_url: https://grafana.example.com
+
 # What an hour costs and what to compare with. Without this: the node's current rates and the model's API offers.
 # cost:
 #   usd_per_node_hour: 16.00

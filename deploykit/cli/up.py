@@ -111,6 +111,7 @@ def _go(context: "Context", planned: "Planned", intent: "Intent", target: "Targe
     from deploykit.effects.lock import locked
     from deploykit.workflows.up import up as go
 
+    dashboards = None if planned.rehearsal else context.dashboards(intent)
     with locked(context.records.folder(target.name), f"deploykit up {planned.plan.model}"), reporter() as shown:
         if planned.rehearsal:
             shown.note(
@@ -121,7 +122,7 @@ def _go(context: "Context", planned: "Planned", intent: "Intent", target: "Targe
             "plan",
             f"{planned.plan.title} on {planned.plan.node}, {planned.plan.parallelism}, {planned.plan.memory.kv_tokens:,} KV tokens",
         )
-        return go(planned, intent, target, context.catalog, context.world(shown), again=again)
+        return go(planned, intent, target, context.catalog, context.world(shown, dashboards), again=again)
 
 
 def _summary(arrival: "Arrival") -> dict[str, Any]:

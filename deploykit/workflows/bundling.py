@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from deploykit.errors import ComparisonError
 from deploykit.intent import Intent
 from deploykit.rendering.bundle import Bundle, BundleFile
 from deploykit.rendering.formats.launch import FormatOptions
@@ -56,6 +57,11 @@ def monitoring_options(planned: Planned, intent: Intent) -> MonitoringOptions:
     """
     wanted = intent.monitoring
     rate = standing_rate(planned.node, intent.cost, nodes=planned.plan.nodes) if wanted.usd_per_m_target else None
+    if wanted.usd_per_m_target and rate is None:
+        raise ComparisonError(
+            f"`monitoring.usd_per_m_target` has nothing to watch: what an hour of `{planned.node.name}` costs is unknown",
+            hint="state yours: `cost: {usd_per_node_hour: 16.00}` in deploykit.yaml",
+        )
     return MonitoringOptions(
         slo=planned.workload.slo,
         usd_per_hour=rate.usd_per_hour * rate.nodes if rate else None,

@@ -91,6 +91,14 @@ class EngineMetrics(Protocol):
         ...
 
 
+class Dashboards(Protocol):
+    """The operator's Grafana."""
+
+    def publish(self, deployment: str, *, prometheus_url: str | None) -> str:
+        """Put the dashboard there, and a data source where its address is given; return the dashboard's address."""
+        ...
+
+
 class Clock(Protocol):
     """Tells the time."""
 

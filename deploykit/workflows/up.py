@@ -10,6 +10,7 @@ from deploykit.intent import Intent
 from deploykit.rendering.bundle import Bundle
 from deploykit.reporting.report import Report
 from deploykit.workflows.bundling import make_bundle
+from deploykit.workflows.dashboards import publish_dashboard
 from deploykit.workflows.deploy import Places, deploy, playbook_variables
 from deploykit.workflows.engine_end import Site
 from deploykit.workflows.loadtest import Endpoint
@@ -67,6 +68,7 @@ def up(planned: Planned, intent: Intent, target: Target, catalog: Catalog, world
     deployment = deploy(planned, bundle, target, places, endpoint.base_url, world)
     run.write("deployment.json", deployment)
     world.reporter.done("provision", _what_changed(deployment))
+    publish_dashboard(intent, target, world)
 
     if same and run.path("report.json").is_file():
         world.records.save(record.model_copy(update={"measured": True}))

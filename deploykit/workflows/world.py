@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploykit.workflows.ports import Clock, EngineMetrics, LoadGenerator, Playbooks, Reporter
+from deploykit.workflows.ports import Clock, Dashboards, EngineMetrics, LoadGenerator, Playbooks, Reporter
 from deploykit.workflows.stores import RecordStore, RunFolders
 
 
@@ -22,6 +22,7 @@ class World:
     profiles: Path
     secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    dashboards: Dashboards | None = None
 
     @property
     def api_key(self) -> str | None:
