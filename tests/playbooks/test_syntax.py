@@ -42,6 +42,7 @@ def test_the_dry_run_names_what_this_kind_of_host_gets(playbooks, inventory):
     node = runner.list_tasks("site.yml", inventory=inventory, variables=VARIABLES | NODE)["a"]
     rehearsal = runner.list_tasks("site.yml", inventory=inventory, variables=VARIABLES | REHEARSAL)["a"]
     assert "gateway : Install Caddy" in node
+    assert "monitoring : Install the node exporter" in node
     assert "engine : Start the engine under systemd" in node
     assert "engine : Start the engine under supervisord" in rehearsal
     assert not any("Caddy" in task for task in rehearsal)
