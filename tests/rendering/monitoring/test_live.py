@@ -87,7 +87,9 @@ def wait_for(what: Callable[[], Any], log: Path) -> Any:
 
 def test_a_real_prometheus_reads_every_target_and_loads_every_rule(tool: Tool, tmp_path: Path) -> None:
     prometheus = tool("prometheus")
-    bundle = bundle_of(make_plan(runtime="cpu"), gateway=GATEWAY.model_copy(update={"domain": None}), monitoring=EVERYTHING)
+    bundle = bundle_of(
+        make_plan(runtime="cpu"), gateway=GATEWAY.model_copy(update={"domain": None}), monitoring=EVERYTHING
+    )
     for name in ("recording.yml", "alerts.yml"):
         (tmp_path / name).write_text(bundle.file(f"monitoring/{name}").content)
     config = yaml.safe_load(bundle.file("monitoring/prometheus.yml").content)
