@@ -1,7 +1,7 @@
 import pytest
 
 from deploykit.errors import UsageError
-from deploykit.settings import read_environment, secrets
+from deploykit.settings import grafana_token, read_environment, secrets
 
 
 def test_variables_override_the_intent(monkeypatch):
@@ -70,3 +70,12 @@ def test_a_key_that_http_cannot_carry_is_refused_and_not_repeated(monkeypatch, k
     with pytest.raises(UsageError) as caught:
         secrets(read_environment())
     assert key not in str(caught.value)
+
+
+def test_the_grafana_token_stays_out_of_what_nodes_get(monkeypatch):
+    monkeypatch.setenv("DEPLOYKIT_GRAFANA_TOKEN", "glsa-token")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    environment = read_environment()
+    assert grafana_token(environment) == "glsa-token"
+    assert secrets(environment) == {}
+    assert "glsa-token" not in repr(environment)
