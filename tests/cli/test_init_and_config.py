@@ -23,7 +23,8 @@ def test_the_commented_keys_of_the_file_are_true(run):
     """Uncommenting every suggestion must still give a valid file: comments rot otherwise."""
     run("init", "nemotron-3-super", "--node", "h100-sxm-8x")
     lines = Path("deploykit.yaml").read_text().replace("hosts: []\n", "hosts:\n").splitlines()
-    keys = ("slo:", "checkpoint:", "settings:", "  max-num-seqs", "gateway:", "  port:", "  domain:", "cost:", "  usd_per", "  rates", "  offers",
+    keys = ("slo:", "checkpoint:", "settings:", "  max-num-seqs", "gateway:", "  port:", "  domain:", "monitoring:", "  alertmanagers:",
+            "  grafana_url:", "cost:", "  usd_per", "  rates", "  offers",
             "  - name:", "    address:", "    user:")  # fmt: skip
     real = [
         line[1:].removeprefix(" ") if line.startswith("# ") else line[1:] if line.startswith("#  ") else line
