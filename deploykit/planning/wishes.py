@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from deploykit.catalog.attention import KvDtype
 from deploykit.errors import Place, PlanningError
 from deploykit.planning.plan import Choice, Parallelism
+from deploykit.planning.speculation import drafted_tokens
 
 _HUMAN = re.compile(r"^(\d+(?:\.\d+)?)([kmKM]?)$")
 _TIMES = {"": 1, "k": 1000, "K": 1024, "m": 1000**2, "M": 1024**2}
@@ -85,7 +86,7 @@ def read_wishes(choices: Iterable[Choice]) -> Wishes:
         prefix_caching=_truth(decided.get("enable-prefix-caching")),
         mamba_state=_word(decided.get("mamba-ssm-cache-dtype")),
         page_tokens=_whole(decided.get("block-size")),
-        draft_tokens=_drafts(decided.get("speculative-config")),
+        draft_tokens=drafted_tokens(choice.value if (choice := decided.get("speculative-config")) else None),
         origins=tuple((name, choice.source) for name, choice in decided.items()),
     )
     tokens, sequences = wishes.max_num_batched_tokens, wishes.max_num_seqs
@@ -140,13 +141,6 @@ def _word(choice: Choice | None) -> str | None:
     if not isinstance(choice.value, str):
         raise _wrong(choice, "a name")
     return choice.value
-
-
-def _drafts(choice: Choice | None) -> int:
-    """Tokens that speculative decoding proposes each step; what vLLM makes of a config without the number is not known."""
-    config = choice.value if choice is not None else None
-    count = config.get("num_speculative_tokens") if isinstance(config, dict) else None
-    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else 0
 
 
 def _wrong(choice: Choice, wanted: str) -> PlanningError:
