@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+# What needs no engine, no hosts and no installation; it runs on all processors, the rest one after the other.
+FAST := not gpu and not rehearsal and not hosts and not contract and not calibration and not install
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-fast check format golden schemas lock engine-lock engine-flags bench calibration clean
+.PHONY: haproxy help up down test test-fast check format golden schemas lock engine-lock engine-flags bench bench-hosts bench-loadgen calibration clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,11 +20,12 @@ up: $(VENV)/.runtime ## Rehearse the whole road on this machine: plan, provision
 down: $(VENV)/.runtime ## Stop what `make up` started
 	$(BIN)/deploykit down
 
-test: $(VENV)/.dev ## All tests but those that need a GPU; the rehearsal tests run real vLLM
-	$(PYTEST) -m "not gpu"
+test: $(VENV)/.dev haproxy ## All tests but those that need a GPU; the rehearsal tests run real vLLM
+	$(PYTEST) -n auto -m "$(FAST)"
+	$(PYTEST) -m "not gpu and not ($(FAST))"
 
-test-fast: $(VENV)/.dev ## The tests that take seconds
-	$(PYTEST) -m "not gpu and not rehearsal and not hosts and not contract and not calibration and not install"
+test-fast: $(VENV)/.dev haproxy ## The tests that take seconds
+	$(PYTEST) -n auto -m "$(FAST)"
 
 check: $(VENV)/.dev ## Linters and types, as CI runs them first
 	$(BIN)/ruff format --check .
@@ -36,8 +39,9 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 
 golden: $(VENV)/.dev ## Rewrite the golden files; the diff is the review
-	$(PYTEST) -m "not gpu and not rehearsal and not hosts and not contract and not calibration and not install" --update-golden -q
+	$(PYTEST) -m "$(FAST)" --update-golden -q
 	$(BIN)/python scripts/fit_table.py
+	$(BIN)/python scripts/dashboard.py
 
 schemas: $(VENV)/.dev ## Rewrite the JSON Schemas of profiles/ and deploykit.yaml
 	$(BIN)/python scripts/schemas.py
@@ -56,11 +60,23 @@ bench: $(VENV)/.dev ## Measure start-up times (method: benchmarks/README.md)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/planning.py
 
+bench-hosts: $(VENV)/.dev ## Measure `up` on 1 to 8 hosts of the tests (root; minutes; method: benchmarks/README.md)
+	$(BIN)/python benchmarks/provision.py
+
+bench-loadgen: $(VENV)/.dev ## Compare load generators side by side: VLLM=path/to/bin/python (minutes; method: benchmarks/README.md)
+	PYTHONPATH=$(CURDIR) $(BIN)/python benchmarks/loadgen/compare.py $(if $(VLLM),--vllm $(VLLM))
+
 calibration: $(VENV)/.dev ## Fit the predictions' coefficients to measured points again (method: benchmarks/calibration/README.md)
 	$(BIN)/python benchmarks/calibration/calibrate.py
 
 clean: ## Remove what the targets above made in this folder
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The gateway's tests run it. CI fails without it; elsewhere they are skipped and say so.
+haproxy:
+	@PATH="$$PATH:/usr/sbin"; command -v haproxy >/dev/null \
+	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q --no-install-recommends haproxy; } \
+	  || echo "haproxy is not installed: the gateway's tests are skipped"
 
 # --- setup ---------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 
+class Withheld:
+    """Marks a field that may hold a secret, meant or by mistake: messages name its key and never its value."""
+
+
 class Value(BaseModel):
     """An immutable value that rejects keys it does not know."""
 

@@ -89,6 +89,10 @@ class DeploymentError(DeploykitError):
     kind = "deployment"
 
 
+class MonitoringError(DeploymentError):
+    """The operator's Grafana did not take what it was given."""
+
+
 class LoadTestError(DeploykitError):
     """The load test did not give samples that can be used."""
 
@@ -115,6 +119,38 @@ class StorageError(DeploykitError):
 
     exit_code = 10
     kind = "storage"
+
+
+class WeightsError(DeploykitError):
+    """Weights that the hub does not give, or that are not what `deploykit.lock` pins."""
+
+    exit_code = 11
+    kind = "weights"
+
+
+class EvidenceError(DeploykitError):
+    """A report that is not what its evidence gives."""
+
+    exit_code = 20
+    kind = "evidence"
+
+
+class MixedRunsError(DeploykitError):
+    """Runs that cannot be compared, or not in pairs."""
+
+    exit_code = 24
+    kind = "mixed"
+
+
+class CommentError(DeploykitError):
+    """A comment that the code host did not take."""
+
+    exit_code = 25
+    kind = "comment"
+
+
+class TransientCommentError(CommentError):
+    """A code host that does not answer for the moment."""
 
 
 class Interrupted(DeploykitError):  # noqa: N818 - it is an interruption, not an error

@@ -1,4 +1,4 @@
-"""The operator's environment: `DEPLOYKIT_*` variables, read by pydantic-settings, and where secrets come from."""
+"""The operator's environment: `DEPLOYKIT_*` variables, read by pydantic-settings."""
 
 import os
 from collections.abc import Mapping
@@ -60,8 +60,14 @@ class Environment(BaseSettings):
     data_dir: Path | None = Field(None, description="What a rehearsal installs on this machine.")
     api_key: SecretStr | None = Field(None, description="The key callers of the served model must send.")
     api_key_file: Path | None = None
+    api_key_command: SecretStr | None = Field(None, description="A command that prints it, run without a shell.")
     hf_token: SecretStr | None = Field(None, description="Token for the model hub; HF_TOKEN is read too.")
     hf_token_file: Path | None = None
+    hf_token_command: SecretStr | None = None
+    grafana_token: SecretStr | None = Field(None, description="Service account token of `monitoring.grafana_url`.")
+    grafana_token_file: Path | None = None
+    grafana_token_command: SecretStr | None = None
+    mirror: str | None = Field(None, description="Where weights come from instead of the hub: a folder or an address.")
     engine_python: Path | None = Field(None, description="Tests only: Python of an installed engine.")
 
     @classmethod
@@ -98,40 +104,3 @@ def read_environment() -> Environment:
         ) from None
     except (ValueError, RecursionError) as error:  # pydantic-settings reports JSON it cannot parse this way
         raise UsageError(f"a `{PREFIX}*` variable cannot be read: {error.__cause__ or error}") from None
-
-
-def secrets(environment: Environment) -> dict[str, str]:
-    """Return the secrets the engine needs by the names it reads them under; UsageError if a file cannot be read."""
-    found = {}
-    for name, value, file in (
-        ("VLLM_API_KEY", environment.api_key, environment.api_key_file),
-        ("HF_TOKEN", environment.hf_token or _plain("HF_TOKEN"), environment.hf_token_file),
-    ):
-        if value is not None and value.get_secret_value():
-            found[name] = value.get_secret_value()
-        elif file is not None:
-            found[name] = _read_secret(file)
-    for name, text in found.items():
-        if not (text.isascii() and text.isprintable()):  # the message must not hold the secret
-            raise UsageError(
-                f"the secret for {name} holds characters that an HTTP header cannot carry",
-                hint="printable ASCII on one line",
-            )
-    return found
-
-
-def _plain(variable: str) -> SecretStr | None:
-    value = os.environ.get(variable)
-    return SecretStr(value) if value else None
-
-
-def _read_secret(file: Path) -> str:
-    try:
-        text = file.expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"the secret file {file} cannot be read: {error}", hint="it holds the secret alone, on one line"
-        ) from None
-    if not text or "\n" in text:
-        raise UsageError(f"the secret file {file} must hold one line", hint="it holds the secret alone, on one line")
-    return text

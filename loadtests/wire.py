@@ -1,69 +1,51 @@
 """One HTTP exchange over a socket of our own -> every read with its time, taken before anything is parsed.
 
 locust's clients hand on a body in blocks of a fixed size, each only once it is full: with events of some 280 bytes,
-four tokens come out together and the first one late. Here a read returns what the kernel has, and is stamped at once.
+four tokens come out together and the first one late. Here the reactor takes what the kernel has, as the kernel stamped
+it (`reactor.py`).
 """
 
-import select
-import socket
-import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import gevent
-from geventhttpclient.response import HTTPParseError, HTTPResponse
+from exchange import Exchange, Response
+from gevent import socket, ssl
+from gevent.monkey import get_original
+from geventhttpclient.response import HTTPParseError
+from reactor import Reactor, read_at_once
 
-_READ = 65536
+__all__ = ["CutOff", "Exchange", "Server"]
+
 _IDLE_S = 2.0
 """An idle connection is not used again after this: servers close theirs after some five seconds."""
 
 
-class CutOff(gevent.GreenletExit):
+class CutOff(gevent.GreenletExit):  # type: ignore[misc] # gevent is untyped
     """The run is over while this request still waits for its answer."""
 
 
-class _Message(HTTPResponse):  # type: ignore[misc] # the parser's class is untyped
-    """Collects a response's body as it comes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pieces: list[bytes] = []
-
-    def _on_body(self, data: bytes | bytearray) -> None:
-        self.pieces.append(bytes(data))
-
-    def take(self) -> bytes:
-        """Return the body bytes that came since the last call."""
-        body = b"".join(self.pieces)
-        self.pieces.clear()
-        return body
-
-
-@dataclass
-class Exchange:
-    """What happened on the wire. `failure` is None if the response came to its end."""
-
-    sent: float | None = None
-    headers: float | None = None
-    status: int | None = None
-    reads: list[tuple[float, bytes]] = field(default_factory=list)
-    ended: float | None = None
-    failure: str | None = None
-    detail: str | None = None
-
-    @property
-    def body(self) -> bytes:
-        """The whole body."""
-        return b"".join(data for _, data in self.reads)
-
-
 class Server:
-    """An HTTP server to send requests to; connections that are still good are used again."""
+    """An HTTP server to send requests to; connections that are still good are used again.
+
+    Args:
+        base_url: http or https, without /v1.
+        api_key: what callers must send, if anything.
+        clock: tells seconds; all of an exchange's times are its.
+        connect_timeout_s: for a connection alone.
+        stamped: let the kernel stamp what comes, where it can.
+
+    """
 
     def __init__(
-        self, base_url: str, *, api_key: str | None, clock: Callable[[], float], connect_timeout_s: float = 10
+        self,
+        base_url: str,
+        *,
+        api_key: str | None,
+        clock: Callable[[], float],
+        connect_timeout_s: float = 10,
+        stamped: bool = True,
     ) -> None:
         url = urlsplit(base_url)
         if url.scheme not in {"http", "https"} or not url.hostname:
@@ -72,7 +54,9 @@ class Server:
         self._host, self._port = url.hostname, url.port or (443 if self._tls else 80)
         self._path = url.path.rstrip("/")
         self._clock, self._connect_timeout_s, self._api_key = clock, connect_timeout_s, api_key
+        self._stamped = stamped
         self._idle: list[tuple[float, socket.socket]] = []
+        self._reactor: Reactor | None = None
         lines = [
             f"Host: {url.netloc.rpartition('@')[2]}",
             "Content-Type: application/json",
@@ -106,7 +90,16 @@ class Server:
             into.failure, into.detail = "cut_off", "still running when the run ended"
         except (OSError, HTTPParseError) as error:
             into.failure, into.detail = "connection_error", f"{type(error).__name__}: {error}"
-        into.ended = self._clock()
+        if into.ended is None or into.failure:
+            into.ended = self._clock()
+
+    def close(self) -> None:
+        """Close the connections that are kept; no request may be on its way any more."""
+        while self._idle:
+            self._idle.pop()[1].close()
+        if self._reactor is not None:
+            self._reactor.close()
+            self._reactor = None
 
     def _attempt(self, request: bytes, into: Exchange, *, reuse: bool) -> bool:
         """Return False if a connection used again turned out to be closed."""
@@ -115,43 +108,29 @@ class Server:
         if connection is None:
             into.sent = None
             connection = self._connect()
-        keep = False
+        if self._reactor is None:  # not before: a process that is forked needs one of its own
+            self._reactor = Reactor(self._clock)
+        keep, response = False, Response(into)
         try:
-            into.sent = self._clock()
+            stamped = self._stamped and self._reactor.prepare(connection)
+            into.sent, into.ended, into.stamp = self._clock(), None, None
             try:
                 connection.sendall(request)
-                first = connection.recv(_READ)
+                if stamped:
+                    self._reactor.read(connection, response, into)
+                else:
+                    read_at_once(connection, response, into, self._clock)
             except (ConnectionResetError, BrokenPipeError):
-                if not used_before:
+                if response.begun or not used_before:
                     raise
                 return False
-            if not first and used_before:
-                return False
-            keep = self._read(connection, first, into)
+            keep = response.message_complete and not response.should_close()
         finally:
             if keep:
                 self._idle.append((time.monotonic(), connection))
             else:
                 connection.close()
         return True
-
-    def _read(self, connection: socket.socket, data: bytes, into: Exchange) -> bool:
-        """Read a response to its end; return whether the connection can be used again."""
-        message = _Message()
-        while True:
-            at = self._clock()
-            if not data:
-                if message.headers_complete and "content-length" not in message and "transfer-encoding" not in message:
-                    return False  # the body's end is the connection's
-                raise ConnectionResetError("the server closed the connection before the answer's end")
-            message.feed(data)
-            if into.headers is None and message.headers_complete:
-                into.headers, into.status = at, message.status_code
-            if body := message.take():
-                into.reads.append((at, body))
-            if message.message_complete and message.status_code >= 200:
-                return not message.should_close()
-            data = connection.recv(_READ)
 
     def _take_idle(self) -> socket.socket | None:
         while self._idle:
@@ -173,6 +152,7 @@ class Server:
 
 
 def _readable(connection: socket.socket) -> bool:
-    poll = select.poll()  # unlike select.select it takes any descriptor number
-    poll.register(connection, select.POLLIN | select.POLLHUP | select.POLLERR)
+    select = get_original("select", ["poll", "POLLIN"])  # gevent's poll would let other greenlets run
+    poll = select[0]()  # unlike select.select it takes any descriptor number
+    poll.register(connection, select[1])  # hang-ups and errors are told in any case
     return bool(poll.poll(0))

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Locks the engine's CPU environment with hashes: profiles/engines/vllm-<minor>.cpu.in in, .cpu.lock beside it out.
+# Likewise the router's, .router.in, for the Python of the CUDA build.
 #
 # usage: scripts/engine_lock.sh [MINOR]     (0.32 if not given)
 #
@@ -24,3 +25,7 @@ fi
 "$uv" pip compile "$stem.in" --overrides "$stem.overrides" --output-file "$stem.lock" \
     --python-version 3.11 --python-platform x86_64-manylinux_2_34 \
     --generate-hashes --no-annotate --custom-compile-command "make engine-lock" --quiet "$@"
+
+"$uv" pip compile "profiles/engines/vllm-$minor.router.in" --output-file "profiles/engines/vllm-$minor.router.lock" \
+    --python-version 3.12 --python-platform x86_64-manylinux_2_34 \
+    --generate-hashes --no-annotate --custom-compile-command "make engine-lock" --quiet

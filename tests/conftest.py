@@ -1,5 +1,6 @@
 """Fixtures for every test: golden files, and users with a home of their own."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -15,11 +16,22 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from deploykit.paths import data_dir
+
+# importlib mode puts no test folder on the path.
+_spec = importlib.util.spec_from_file_location("deploykit_test_hub", Path(__file__).with_name("hub_double.py"))
+hub_double = importlib.util.module_from_spec(_spec)
+sys.modules["deploykit_test_hub"] = hub_double
+_spec.loader.exec_module(hub_double)
+
 Golden = Callable[[str, str], None]
 
 # A busy machine is no defect: no test asserts a time.
 settings.register_profile("deploykit", deadline=None)
 settings.load_profile("deploykit")
+
+# Read before any test gets a home of its own.
+_INSTALLED = sorted(data_dir().glob("**/engines/*/bin/python"))
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -129,6 +141,13 @@ def golden(request: pytest.FixtureRequest) -> Golden:
     return check
 
 
+@pytest.fixture
+def hub() -> Iterator[Any]:
+    """A model hub on loopback with one tiny repository, and faults on demand."""
+    with hub_double.serving(hub_double.HubDouble()) as served:
+        yield served
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_works() -> None:
     """A shell starts background jobs with SIGINT ignored, and programs we start would inherit that."""
@@ -150,3 +169,18 @@ def make_user() -> Iterator[Callable[..., User]]:
             user.run("down")
         for left in user.processes():
             left.send_signal(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def engine_python(make_user: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a CPU engine environment: DEPLOYKIT_ENGINE_PYTHON, one that is installed, or one installed now."""
+    stated = os.environ.get("DEPLOYKIT_ENGINE_PYTHON")
+    if stated:
+        return Path(stated)
+    if _INSTALLED:
+        return _INSTALLED[0]
+    user = make_user(tmp_path_factory.mktemp("engine"))
+    user.json("up")
+    user.run("down")
+    (python,) = user.home.glob("**/engines/*/bin/python")
+    return Path(python)

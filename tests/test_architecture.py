@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "deploykit"
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "_data" not in p.parts)
 
-VOCABULARY = {"base", "units", "errors", "caveat", "intent"}
+VOCABULARY = {"base", "units", "errors", "caveat", "intent", "cost_intent"}
 MAY_IMPORT = {
     "catalog": set(),
     "planning": {"catalog"},
@@ -17,12 +17,16 @@ MAY_IMPORT = {
     "deploying": {"rendering", "planning", "catalog", "workflows"},
     "measuring": {"catalog"},
     "costing": {"measuring", "catalog"},
-    "reporting": {"costing", "deploying", "measuring", "planning", "rendering", "catalog"},
+    "quality": {"costing", "measuring", "catalog"},
+    "gating": {"measuring", "costing", "planning", "catalog"},
+    "reporting": {"gating", "quality", "costing", "deploying", "measuring", "planning", "rendering", "catalog"},
     "rehearsal": {"catalog"},
-    "workflows": {"catalog", "planning", "rendering", "deploying", "measuring", "costing", "reporting"},
-    "effects": {"catalog", "planning", "rendering", "deploying", "measuring", "costing", "reporting", "workflows"},
-}
-PURE = {"catalog", "planning", "rendering", "deploying", "measuring", "costing", "reporting"}
+    "workflows": {"catalog", "planning", "rendering", "deploying", "measuring", "costing", "gating", "quality", "reporting"},
+    "effects": {
+        "catalog", "planning", "rendering", "deploying", "measuring", "costing", "gating", "quality", "reporting", "workflows",
+    },
+}  # fmt: skip
+PURE = {"catalog", "planning", "rendering", "deploying", "measuring", "costing", "gating", "quality", "reporting"}
 IMPURE_MODULES = {
     "socket", "subprocess", "os", "shutil", "tempfile", "time", "urllib", "http", "threading", "multiprocessing",
     "signal", "sys", "random", "ansible_runner", "requests", "httpx", "asyncio",

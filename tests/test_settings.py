@@ -1,7 +1,7 @@
 import pytest
 
 from deploykit.errors import UsageError
-from deploykit.settings import read_environment, secrets
+from deploykit.settings import read_environment
 
 
 def test_variables_override_the_intent(monkeypatch):
@@ -42,31 +42,3 @@ def test_a_wrong_value_names_its_variable(monkeypatch, name, value):
     monkeypatch.setenv(f"DEPLOYKIT_{name}", value)
     with pytest.raises(UsageError, match="DEPLOYKIT_"):
         read_environment()
-
-
-def test_secrets_come_from_variables_or_files_and_hide_in_the_settings(monkeypatch, tmp_path):
-    file = tmp_path / "token"
-    file.write_text("hub-token\n")
-    monkeypatch.setenv("DEPLOYKIT_API_KEY", "caller-key")
-    monkeypatch.setenv("DEPLOYKIT_HF_TOKEN_FILE", str(file))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    environment = read_environment()
-    assert secrets(environment) == {"VLLM_API_KEY": "caller-key", "HF_TOKEN": "hub-token"}
-    assert "caller-key" not in repr(environment)
-
-
-@pytest.mark.parametrize("content", [b"", b"two\nlines", b"\xff\xfe"])
-def test_a_secret_file_that_holds_no_secret_is_an_error(monkeypatch, tmp_path, content):
-    file = tmp_path / "key"
-    file.write_bytes(content)
-    monkeypatch.setenv("DEPLOYKIT_API_KEY_FILE", str(file))
-    with pytest.raises(UsageError, match="secret file"):
-        secrets(read_environment())
-
-
-@pytest.mark.parametrize("key", ["abc\ndef", "schl\u00fcssel"])
-def test_a_key_that_http_cannot_carry_is_refused_and_not_repeated(monkeypatch, key):
-    monkeypatch.setenv("DEPLOYKIT_API_KEY", key)
-    with pytest.raises(UsageError) as caught:
-        secrets(read_environment())
-    assert key not in str(caught.value)

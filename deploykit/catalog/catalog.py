@@ -6,9 +6,14 @@ from typing import Protocol
 
 from deploykit.catalog.calibration import Calibration
 from deploykit.catalog.engine import EngineRelease, FlagTable
+from deploykit.catalog.exporters import Exporters
 from deploykit.catalog.node import Node
+from deploykit.catalog.ownership import Ownership
 from deploykit.catalog.price import ApiPrice
 from deploykit.catalog.profile import Profile
+from deploykit.catalog.scenario import Scenario
+from deploykit.catalog.score import PublishedScores
+from deploykit.catalog.throughput import PublishedThroughput
 from deploykit.catalog.workload import Workload
 from deploykit.errors import CatalogError
 
@@ -17,7 +22,7 @@ class Catalog(Protocol):
     """Where facts come from. Loads a file when it is asked for; raises CatalogError on unknown names and bad files."""
 
     def names(self, kind: str) -> tuple[str, ...]:
-        """Return the names of a kind (`models`, `nodes`, `workloads`, `prices`, `engines`, `standins`, `calibrations`), sorted."""
+        """Return the names of a kind, one of the folders in profiles/ (`models`, `nodes`, `prices` and so on), sorted."""
         ...
 
     def model(self, name: str) -> Profile: ...  # noqa: D102
@@ -26,9 +31,14 @@ class Catalog(Protocol):
     def node(self, name: str) -> Node: ...  # noqa: D102
     def workload(self, name: str) -> Workload: ...  # noqa: D102
     def price(self, name: str) -> ApiPrice: ...  # noqa: D102
+    def scenario(self, name: str) -> Scenario: ...  # noqa: D102
+    def throughput(self, name: str) -> PublishedThroughput: ...  # noqa: D102
+    def published_scores(self, model: str) -> PublishedScores | None: ...  # noqa: D102
     def engine(self, name: str) -> EngineRelease: ...  # noqa: D102
     def calibration(self, name: str) -> Calibration: ...  # noqa: D102
     def flags(self, engine: EngineRelease) -> FlagTable: ...  # noqa: D102
+    def exporters(self) -> Exporters: ...  # noqa: D102
+    def ownership(self) -> Ownership: ...  # noqa: D102
 
 
 def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """An engine release: what to install, which flags it has, what its metrics are called, what is known to be wrong."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
 from deploykit.base import Value
+from deploykit.catalog import patterns
 from deploykit.catalog.fact import Facts
 
 
@@ -57,12 +58,20 @@ class Paging(Value):
     )
 
 
+class CudaNeed(Facts):
+    """The CUDA a build brings, and the driver that needs."""
+
+    version: str = Field(description="Version of CUDA, or its beginning.")
+    min_driver: str = Field(description="Oldest driver, or its beginning.")
+
+
 class Runtime(Value):
     """One build of the engine."""
 
     python: str = Field(description="Python version of its environment.")
     sources: tuple[InstallSource, ...] = Field(min_length=1)
     lock: str | None = Field(None, description="Lock file beside this one, with hashes.")
+    cuda: CudaNeed | None = Field(None, description="Null for a build without CUDA, or where it is not known.")
     environment: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     paging: Paging = Paging()
@@ -73,7 +82,7 @@ class ContainerImage(Facts):
 
     name: str = Field(description="Fully qualified, so that every tool finds the same one.")
     tag: str
-    digest: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$", description="Null where it is not known.")
+    digest: str | None = Field(None, pattern=patterns.DIGEST, description="Null where it is not known.")
 
     @property
     def reference(self) -> str:
@@ -117,6 +126,13 @@ class KvOffload(Facts):
     share_of_ram: float = Field(gt=0, lt=1, description="Most of the host's memory this project gives to it.")
 
 
+class Histogram(Value):
+    """A histogram of seconds in the engine's /metrics."""
+
+    name: str = Field(description="Without the ending `_bucket`.")
+    buckets: tuple[float, ...] = Field(min_length=2, description="Upper bounds in seconds, without infinity.")
+
+
 class MetricNames(Value):
     """Names in the engine's /metrics."""
 
@@ -129,6 +145,34 @@ class MetricNames(Value):
     kv_cache_usage: str
     cache_config: str
     preemptions: str
+    prefix_queries: str | None = Field(None, description="Tokens that were looked up in the prefix cache.")
+    prefix_hits: str | None = Field(None, description="Of them, those that were there.")
+    draft_tokens: str | None = Field(None, description="Tokens that speculative decoding proposed.")
+    accepted_tokens: str | None = Field(None, description="Of them, those that the model took.")
+    ttft: Histogram | None = Field(None, description="Time to the first token, per request; null where there is none.")
+    tpot: Histogram | None = Field(None, description="Mean time per output token after the first, per request.")
+    e2e: Histogram | None = Field(None, description="Time from the request's arrival to its last token.")
+
+
+RoutePath = Annotated[str, Field(pattern=patterns.ROUTE)]
+"""A path that is compared as a whole: nothing in it has a meaning to a proxy."""
+
+
+class CallerRoutes(Facts):
+    """Paths that callers use. What else the engine answers (metrics, developer routes, adapters) is not theirs."""
+
+    get: tuple[RoutePath, ...] = Field(min_length=1, description="Paths to read.")
+    post: tuple[RoutePath, ...] = Field(min_length=1, description="Paths to send a request to.")
+
+
+class Router(Facts):
+    """The vLLM project's router, a process between the gateway and the engines that knows which holds which prefix."""
+
+    requirement: str = Field(pattern=patterns.REQUIREMENT, description="What to install, pinned.")
+    lock: str = Field(description="Lock file beside this one, with hashes.")
+    python: str = Field(description="Python version of its environment.")
+    paths: tuple[RoutePath, ...] = Field(min_length=1, description="Callers' paths that it can take.")
+    note: str | None = None
 
 
 class EngineRelease(Facts):
@@ -145,4 +189,6 @@ class EngineRelease(Facts):
     calibration: str | None = Field(None, description="The profile in calibrations/ that predicts its times on GPUs.")
     setting_rules: tuple[SettingRule, ...] = ()
     kv_offload: KvOffload | None = None
+    caller_routes: CallerRoutes
+    router: Router | None = Field(None, description="Null where none is known to go with the release.")
     metrics: MetricNames

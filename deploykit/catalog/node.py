@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from deploykit.base import Value
+from deploykit.catalog import patterns
 from deploykit.catalog.fact import Facts
 
 
@@ -35,6 +36,7 @@ class Gpu(Facts):
 class Host(Facts):
     """The machine around the GPUs."""
 
+    machine: Literal["x86_64", "aarch64"] = Field("x86_64", description="The processors' kind, as `uname -m` says it.")
     cpu_cores: int | None
     ram_gb: float | None
     disk_gb: float | None
@@ -44,7 +46,7 @@ class Host(Facts):
 class NodeRate(Facts):
     """What an hour costs. `stand_in` is a round figure that only rehearsals use."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", description="Short name for `--rate`.")
+    name: str = Field(pattern=patterns.NAME, description="Short name for `--rate`.")
     provider: str
     kind: Literal["on-demand", "marketplace", "reserved", "spot", "owned", "stand-in"]
     usd_per_gpu_hour: Decimal | None = Field(None, ge=0)
@@ -58,10 +60,23 @@ class NodeRate(Facts):
         return self
 
 
+class Fabric(Facts):
+    """What connects the GPUs, for the checks before a deployment. Null is unknown, and is not checked."""
+
+    fabric_manager: bool | None = Field(description="Whether the node runs Fabric Manager, for NVSwitches of its own.")
+    subnet_manager: bool | None = Field(description="Whether its NVSwitches need the NVLink subnet manager.")
+    imex: bool | None = Field(description="Whether nodes share GPU memory over NVLink, through IMEX.")
+    nvlinks_per_gpu: int | None = Field(ge=0, description="NVLinks of each GPU; 0 is none.")
+    all_reduce_gb_s: float | None = Field(
+        gt=0, description="Floor of the bus bandwidth of an all-reduce over the node's GPUs, in GB/s."
+    )
+
+
 class Purchase(Facts):
     """What buying the node costs."""
 
     item: str
+    covers: Literal["node", "gpus"] = Field("node", description="The whole node, or its GPUs alone.")
     usd_low: Decimal
     usd_high: Decimal
 
@@ -86,7 +101,8 @@ class Node(Value):
     )
     host: Host
     cpu_engine: CpuEngine | None = None
-    min_driver: str | None = None
+    fabric: Fabric | None = None
+    min_driver: str | None = Field(None, description="The oldest driver that knows the GPUs, or its beginning.")
     rates: tuple[NodeRate, ...] = ()
     purchases: tuple[Purchase, ...] = ()
     note: str | None = None

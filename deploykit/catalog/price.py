@@ -77,6 +77,9 @@ class ApiPrice(Value):
     title: str
     provider: str
     api_model: str = Field(description="The provider's own name of the model.")
+    refreshed_as: str | None = Field(
+        None, description="The model's name in genai-prices for `deploykit prices refresh`, where it is another one."
+    )
     status: Literal["current", "deprecated", "retired"] = "current"
     serves: str | None = Field(description="The profile it serves; null for a model without one.")
     comparable: tuple[str, ...] = Field(

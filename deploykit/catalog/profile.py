@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from deploykit.base import Value
+from deploykit.catalog import patterns
 from deploykit.catalog.attention import AttentionGroup
 from deploykit.catalog.fact import Facts
 
@@ -62,7 +63,7 @@ class Architecture(Facts):
 class Checkpoint(Facts):
     """One published set of weights."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    name: str = Field(pattern=patterns.NAME)
     repo: str = Field(description="Repository on the model hub.")
     revision: str | None = Field(
         None, description="Commit hash; null where none was read, and then it is pinned at install."

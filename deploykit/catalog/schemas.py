@@ -7,9 +7,14 @@ from pydantic import BaseModel
 
 from deploykit.catalog.calibration import Calibration
 from deploykit.catalog.engine import EngineRelease
+from deploykit.catalog.exporters import Exporters
 from deploykit.catalog.node import Node
+from deploykit.catalog.ownership import Ownership
 from deploykit.catalog.price import ApiPrice
 from deploykit.catalog.profile import Profile
+from deploykit.catalog.scenario import Scenario
+from deploykit.catalog.score import PublishedScores
+from deploykit.catalog.throughput import PublishedThroughput
 from deploykit.catalog.workload import Workload
 
 SCHEMAS: dict[str, type[BaseModel]] = {
@@ -17,8 +22,13 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "node": Node,
     "workload": Workload,
     "price": ApiPrice,
+    "scores": PublishedScores,
     "engine": EngineRelease,
     "calibration": Calibration,
+    "exporters": Exporters,
+    "ownership": Ownership,
+    "throughput": PublishedThroughput,
+    "scenario": Scenario,
 }
 """The schema of each kind of file in profiles/; the file is `profiles/schemas/<kind>.schema.json`."""
 

@@ -1,13 +1,17 @@
 """Parsed YAML to a validated model, or one CatalogError that names the line, the key, and what was probably meant."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from deploykit.base import Withheld
 from deploykit.catalog.catalog import nearest
+from deploykit.catalog.patterns import WORDS
 from deploykit.catalog.yaml_text import YamlText
 from deploykit.errors import CatalogError, Place
 
@@ -67,20 +71,21 @@ def _explain(text: YamlText, model_type: type[BaseModel], errors: list[ErrorDeta
     spotted = [(_Spot.of(text.node, e["loc"], missing=e["type"] == "missing"), e) for e in errors]
     told = sorted(spotted, key=lambda pair: (pair[1]["type"] != "extra_forbidden", pair[0].line))
     (spot, first), *others = told
-    detail = [f"line {s.line}: {say(s.key, e)}" for s, e in others[:5]]
+    detail = [f"line {s.line}: {say(s.key, e, model_type)}" for s, e in others[:5]]
     if len(others) > 5:
         detail.append(f"and {len(others) - 5} more")
     return CatalogError(
-        say(spot.key, first),
+        say(spot.key, first, model_type),
         where=Place(text.file, spot.line, spot.key or None),
         hint=_hint(first, model_type),
         detail="\n".join(detail) or None,
     )
 
 
-def say(key: str, error: ErrorDetails) -> str:
-    """Return one mistake as a sentence, with the value that was found."""
+def say(key: str, error: ErrorDetails, model_type: type[BaseModel]) -> str:
+    """Return one mistake as a sentence, with the value that was found unless it may be a secret."""
     context: dict[str, Any] = error.get("ctx", {})
+    found = "" if _withheld(model_type, error["loc"]) else f", but it is {_shown(error['input'])}"
     match error["type"]:
         case "extra_forbidden":
             says = f"unknown key `{key}`"
@@ -93,17 +98,54 @@ def say(key: str, error: ErrorDetails) -> str:
         case "value_error":
             says = f"`{key}`: {context['error']}" if key else str(context["error"])
         case "model_type" | "dict_type" | "model_attributes_type":
-            says = f"`{key}` must be `key: value` lines, but is {_shown(error['input'])}"
+            says = f"`{key}` must be `key: value` lines, but is {_kind(error['input'])}"
         case "tuple_type" | "list_type":
-            says = f"`{key}` must be a list, but is {_shown(error['input'])}"
+            says = f"`{key}` must be a list, but is {_kind(error['input'])}"
+        case "string_pattern_mismatch" if context["pattern"] in WORDS:
+            says = f"`{key}` {WORDS[context['pattern']]}{found}"
+        case "wanted":
+            says = f"`{key}` {error['msg']}{found}"
         case _:
-            says = f"`{key}`: {error['msg'].removeprefix('Input ')}, but it is {_shown(error['input'])}"
+            says = f"`{key}`: {error['msg'].removeprefix('Input ')}{found}"
     return says
 
 
 def _shown(value: object) -> str:
     text = "null" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _kind(value: object) -> str:
+    """Return what a value is without showing it: a section that is none may hold secrets."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list() | tuple():
+            return "a list"
+    return "`key: value` lines"
+
+
+def _withheld(model_type: type[BaseModel], loc: tuple[int | str, ...]) -> bool:
+    """Return whether what stands at a location may be a secret: a field on the way there is marked so."""
+    return any(
+        isinstance(mark, Withheld)
+        for models, part in _steps(model_type, loc)
+        for field in _fields(models, part)
+        for mark in (*field.metadata, *_marks(field.annotation))
+    )
+
+
+def _marks(annotation: Any) -> Iterator[object]:  # noqa: ANN401 - an annotation may be any form of type
+    if get_origin(annotation) is Annotated:
+        yield from annotation.__metadata__
+    for inner in get_args(annotation):
+        yield from _marks(inner)
 
 
 def _hint(error: ErrorDetails, model_type: type[BaseModel]) -> str | None:
@@ -118,16 +160,24 @@ def _hint(error: ErrorDetails, model_type: type[BaseModel]) -> str | None:
 
 def _known_keys(model_type: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, ...]:
     """Return the keys that the model at a location knows; in a union of which the member is open, those of all."""
-    models: list[type[BaseModel]] = [model_type]
-    for part in loc:
-        inner = [m for model in models for m in _models(_annotation(model, part))]
-        tagged = [m for m in models if any(f.default == part for f in m.model_fields.values())]
-        models = inner or tagged or models
+    *_, (models, _) = _steps(model_type, (*loc, ""))
     return tuple(sorted({f.alias or name for m in models for name, f in m.model_fields.items()}))
 
 
-def _annotation(model: type[BaseModel], key: int | str) -> Any:  # noqa: ANN401 - an annotation may be any form of type
-    return next((f.annotation for name, f in model.model_fields.items() if key in (f.alias, name)), None)
+def _steps(
+    model_type: type[BaseModel], loc: tuple[int | str, ...]
+) -> Iterator[tuple[list[type[BaseModel]], int | str]]:
+    """Yield each part of a location with the models that may stand where it is looked up."""
+    models: list[type[BaseModel]] = [model_type]
+    for part in loc:
+        yield models, part
+        inner = [m for field in _fields(models, part) for m in _models(field.annotation)]
+        tagged = [m for m in models if any(f.default == part for f in m.model_fields.values())]
+        models = inner or tagged or models
+
+
+def _fields(models: list[type[BaseModel]], key: int | str) -> list[FieldInfo]:
+    return [f for model in models for name, f in model.model_fields.items() if key in (f.alias, name)]
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401 - an annotation may be any form of type

@@ -1,54 +1,30 @@
 """Traffic: how long prompts and answers are, how they share prefixes, and how they arrive."""
 
-import math
-from typing import Annotated, Literal
-
 from pydantic import Field, model_validator
 
 from deploykit.base import Value
 from deploykit.catalog.fact import Facts
+from deploykit.catalog.lengths import Fixed, Length, LogNormal, Uniform, max_tokens, mean_tokens
+from deploykit.catalog.own_prompts import OwnPrompts
+from deploykit.catalog.stages import ClosedLoop, OpenLoop, Stage, TraceReplay
 
-
-class Fixed(Value):
-    """Always the same length."""
-
-    kind: Literal["fixed"] = "fixed"
-    tokens: int = Field(gt=0)
-
-
-class Uniform(Value):
-    """Each length in a range equally likely."""
-
-    kind: Literal["uniform"] = "uniform"
-    low: int = Field(gt=0)
-    high: int = Field(gt=0)
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "Uniform":
-        if self.low > self.high:
-            msg = f"low ({self.low}) is above high ({self.high})"
-            raise ValueError(msg)
-        return self
-
-
-class LogNormal(Value):
-    """A long tail: median and shape, cut at a minimum and maximum."""
-
-    kind: Literal["lognormal"] = "lognormal"
-    median: int = Field(gt=0)
-    sigma: float = Field(gt=0, le=3)
-    low: int = Field(gt=0)
-    high: int = Field(gt=0)
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "LogNormal":
-        if not self.low <= self.median <= self.high:
-            msg = f"low ({self.low}), median ({self.median}) and high ({self.high}) are not in order"
-            raise ValueError(msg)
-        return self
-
-
-Length = Annotated[Fixed | Uniform | LogNormal, Field(discriminator="kind")]
+__all__ = (
+    "ClosedLoop",
+    "Fixed",
+    "Length",
+    "LogNormal",
+    "OpenLoop",
+    "OwnPrompts",
+    "Sessions",
+    "SharedPrefix",
+    "Slo",
+    "Stage",
+    "TraceReplay",
+    "Uniform",
+    "Workload",
+    "max_tokens",
+    "mean_tokens",
+)
 
 
 class SharedPrefix(Value):
@@ -58,27 +34,30 @@ class SharedPrefix(Value):
     distinct: int = Field(gt=0, description="How many different prefixes there are.")
 
 
-class ClosedLoop(Value):
-    """A fixed number of users, each sending its next request after the last answer (and a think time)."""
+class Sessions(Value):
+    """Conversations: each turn sends all that was said before it, and some new text.
 
-    kind: Literal["closed"] = "closed"
-    users: int = Field(gt=0)
-    think_time_s: float = Field(0, ge=0)
-    duration_s: float = Field(gt=0)
-    max_requests: int | None = Field(None, gt=0, description="Ends the stage early when so many requests were sent.")
+    What was said before are the session's own earlier texts and answers of the drawn lengths, made of the seed as the
+    texts are: every run sends the same. The server's own answers are not sent back.
+    """
 
+    turns: Length = Field(description="Of a session; `tokens`, `low` and so on count turns here.")
+    think_time_s: float = Field(
+        0, ge=0, allow_inf_nan=False, description="From an answer's end to the session's next turn."
+    )
+    first_prompt_tokens: Length | None = Field(
+        None, description="New text of the first turn, such as a file to work on; null: as in every turn."
+    )
+    max_context_tokens: int | None = Field(
+        None, gt=0, description="A session ends before a turn whose prompt and answer would be longer in all."
+    )
 
-class OpenLoop(Value):
-    """Requests that arrive at a rate, whether or not earlier ones were answered."""
-
-    kind: Literal["open"] = "open"
-    requests_per_s: float = Field(gt=0)
-    arrivals: Literal["poisson", "constant"] = "poisson"
-    duration_s: float = Field(gt=0)
-    max_requests: int | None = Field(None, gt=0)
-
-
-Stage = Annotated[ClosedLoop | OpenLoop, Field(discriminator="kind")]
+    @model_validator(mode="after")
+    def _few_enough(self) -> "Sessions":
+        if max_tokens(self.turns) > 200:
+            msg = f"a session may have up to {max_tokens(self.turns):,} turns; the most is 200"
+            raise ValueError(msg)
+        return self
 
 
 class Slo(Value):
@@ -108,9 +87,18 @@ class Workload(Facts):
 
     name: str
     title: str
-    prompt_tokens: Length = Field(description="Tokens of the prompt beyond the shared prefix.")
+    prompt_tokens: Length = Field(
+        description="Tokens of the prompt beyond the shared prefix; of a session, those that a turn adds. A trace, or "
+        "prompts of your own, bring their lengths: these are then what plans reckon with."
+    )
     output_tokens: Length
     shared_prefix: SharedPrefix | None = None
+    sessions: Sessions | None = Field(None, description="Requests are turns of conversations; null: each stands alone.")
+    own_prompts: OwnPrompts | None = Field(None, description="Prompts from a file; null: they are made up.")
+    fresh_prompts: bool = Field(
+        False,
+        description="Every prompt begins like no other, so that no prefix cache can help; what would be shared is not.",
+    )
     warmup_s: float = Field(ge=0, description="Start of the first stage that is not measured.")
     stages: tuple[Stage, ...] = Field(min_length=1)
     slo: Slo
@@ -123,18 +111,14 @@ class Workload(Facts):
         False, description="Made for a tiny stand-in: on a real node it would measure nothing."
     )
 
-
-def mean_tokens(length: Length) -> float:
-    """Return the mean length in tokens; the tail beyond a log-normal's cut is ignored."""
-    match length:
-        case Fixed():
-            return float(length.tokens)
-        case Uniform():
-            return (length.low + length.high) / 2
-        case LogNormal():
-            return min(max(length.median * math.exp(length.sigma**2 / 2), length.low), length.high)
-
-
-def max_tokens(length: Length) -> int:
-    """Return the longest length that can be drawn."""
-    return length.tokens if isinstance(length, Fixed) else length.high
+    @model_validator(mode="after")
+    def _one_source(self) -> "Workload":
+        traces = any(isinstance(stage, TraceReplay) for stage in self.stages)
+        both = [name for name in ("sessions", "shared_prefix", "own_prompts") if getattr(self, name) is not None]
+        if traces and both:
+            msg = f"a trace says what its prompts share: it excludes `{both[0]}`"
+            raise ValueError(msg)
+        if self.own_prompts is not None and len(both) > 1:
+            msg = f"prompts of your own are sent as they are: they exclude `{both[0]}`"
+            raise ValueError(msg)
+        return self

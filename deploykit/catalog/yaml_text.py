@@ -19,7 +19,7 @@ class YamlText:
     node: MappingNode
 
 
-def parse_yaml(text: str, *, file: str) -> YamlText:
+def parse_yaml(text: str, *, file: str, quote: bool = True) -> YamlText:
     """Return the one mapping that a text holds; raises CatalogError that says what else was found, and where."""
     loader = Loader(text)
     try:
@@ -39,8 +39,9 @@ def parse_yaml(text: str, *, file: str) -> YamlText:
         ) from None
     except yaml.MarkedYAMLError as error:
         what = ", ".join(part for part in (error.context, error.problem) if part)
+        quoted = _quote(text, _line(error)) if quote else None
         raise CatalogError(
-            f"the file is not plain YAML: {what}", where=Place(file, _line(error)), detail=_quote(text, _line(error))
+            f"the file is not plain YAML: {what}", where=Place(file, _line(error)), detail=quoted
         ) from None
     except yaml.reader.ReaderError as error:
         raise CatalogError(

@@ -8,6 +8,7 @@ from deploykit.cli import options
 from deploykit.cli.console import envelope, heading, result, table
 
 if TYPE_CHECKING:
+    from deploykit.cli.context import Context
     from deploykit.workflows.resolve import Resolved
 
 
@@ -23,27 +24,45 @@ def config(
     from deploykit.cli.context import Context
     from deploykit.workflows.resolve import MERGE_ORDER, intent_keys
 
-    resolved = Context().intent(file, {})
+    context = Context()
+    resolved = context.intent(file, {})
     if explain is not None:
         _explain(resolved, explain, as_json=json)
         return
+    secrets = _secrets(context, resolved)
     if json:
-        envelope("config", {"intent": resolved.intent.model_dump(mode="json"), "origins": resolved.origins})
+        origins = {
+            key: [(layer, _safe(key, value)) for layer, value in found] for key, found in resolved.origins.items()
+        }
+        found = {"intent": _safe_intent(resolved), "origins": origins, "secrets": secrets}
+        envelope("config", found)
         return
     keys = [key for key in intent_keys() if key != "settings"] + [
         key for key in resolved.origins if key.startswith("settings.")
     ]
     table(
         ("key", "value", "from"),
-        [(key, _shown(resolved.origin(key)[-1][1]), resolved.origin(key)[-1][0]) for key in keys],
+        [(key, _shown(_safe(key, value)), layer) for key in keys for layer, value in resolved.origin(key)[-1:]],
     )
+    heading("Secrets, by where they come from")
+    table(("secret", "from"), [(name, where or "not set") for name, where in secrets.items()])
     heading("Merge order, later wins")
     for number, layer in enumerate(MERGE_ORDER, start=1):
         result(f"  {number}. {layer}")
 
 
+def _secrets(context: "Context", resolved: "Resolved") -> dict[str, str | None]:
+    """Return in words where each secret comes from; nothing is read or run."""
+    from deploykit.effects.gateway_secrets import where
+    from deploykit.effects.operator_secrets import NAMES
+
+    found = {name: context.secrets.where(name) for name in NAMES}
+    callers = [caller for caller in resolved.intent.gateway.keys if caller.name != "default"]
+    return found | {f"keys of the caller `{caller.name}`": where(caller) for caller in callers}
+
+
 def _explain(resolved: "Resolved", key: str, *, as_json: bool) -> None:
-    origin = resolved.origin(key)
+    origin = [(layer, _safe(key, value)) for layer, value in resolved.origin(key)]
     if as_json:
         envelope(
             "config-explain", {"key": key, "layers": [{"layer": layer, "value": value} for layer, value in origin]}
@@ -53,6 +72,29 @@ def _explain(resolved: "Resolved", key: str, *, as_json: bool) -> None:
     result(f"{key} = {_shown(value)}, from {layer}")
     for earlier, old in reversed(replaced):
         result(f"  replaces {_shown(old)}, from {earlier}")
+
+
+def _safe(key: str, value: object) -> object:
+    """Return a key's value as it may be shown: no words of a command, no setting that is called a secret."""
+    from deploykit.catalog.secretive import COVERED, covered
+    from deploykit.effects.secret_command import program_of
+
+    section, _, name = key.replace("-", "_").partition(".")
+    if section == "settings":
+        return covered({name: value})[name] if name else covered(value)
+    if (section, name) != ("gateway", "keys") or not isinstance(value, tuple | list):
+        return value
+    callers = [one if isinstance(one, dict) else one.model_dump(mode="json", exclude_none=True) for one in value]
+    return [
+        {**one, "command": f"{program_of(one['command'])} {COVERED}"} if one.get("command") else one for one in callers
+    ]
+
+
+def _safe_intent(resolved: "Resolved") -> dict[str, object]:
+    found = resolved.intent.model_dump(mode="json")
+    found["settings"] = _safe("settings", found["settings"])
+    found["gateway"]["keys"] = _safe("gateway.keys", found["gateway"]["keys"])
+    return found
 
 
 def _shown(value: object) -> str:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from deploykit.errors import DeploykitError
 
@@ -33,7 +33,12 @@ def _rich(*, stderr: bool) -> "Console":
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, emoji=False)
+    return Console(stderr=stderr, width=width, highlight=False, emoji=False, color_system=colours())
+
+
+def colours() -> Literal["auto"] | None:
+    """Return what rich may use: nothing where NO_COLOR is set, not even bold, which rich itself would keep."""
+    return None if os.environ.get("NO_COLOR") else "auto"
 
 
 def result(text: str) -> None:

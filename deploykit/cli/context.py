@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from deploykit import __version__, paths
 from deploykit.errors import UsageError
-from deploykit.settings import OVERRIDES, Environment, read_environment, secrets
+from deploykit.settings import OVERRIDES, Environment, read_environment
 
 if TYPE_CHECKING:
     from deploykit.catalog.catalog import Catalog
+    from deploykit.cost_intent import CostIntent
+    from deploykit.effects.deployment_secrets import DeploymentSecrets
     from deploykit.effects.memories import FileMemories
+    from deploykit.effects.operator_secrets import OperatorSecrets
     from deploykit.effects.records import Records
     from deploykit.effects.run_store import RunStores
-    from deploykit.intent import CostIntent
-    from deploykit.workflows.ports import Reporter
+    from deploykit.intent import Intent
+    from deploykit.workflows.ports import Dashboards, Reporter
     from deploykit.workflows.resolve import Resolved
     from deploykit.workflows.world import World
 
@@ -57,9 +60,30 @@ class Context:
         return YamlCatalog(paths.shipped("profiles"), extra=extra)
 
     @cached_property
-    def secrets(self) -> dict[str, str]:
-        """The operator's secrets, by the names the engine reads them under."""
-        return secrets(self.environment)
+    def secrets(self) -> "OperatorSecrets":
+        """The operator's secrets; each is read, or its command run, when somebody needs it."""
+        from deploykit.effects.operator_secrets import OperatorSecrets
+
+        return OperatorSecrets(self.environment.model_dump())
+
+    @property
+    def key_given(self) -> bool:
+        """Whether there is a key for the caller `default`; nothing is read or run."""
+        from deploykit.effects.operator_secrets import API_KEY
+
+        return self.secrets.given(API_KEY)
+
+    def anchored(self, intent: "Intent", file: Path | None) -> "Intent":
+        """Return the intent with whole paths of its files: relative ones start where the intent file is."""
+        from deploykit.effects.gateway_secrets import anchored, whole
+
+        chosen = self.intent_file(file)
+        base = chosen.parent if chosen else Path()
+        hosts = tuple(
+            host.model_copy(update={"key_file": whole(host.key_file, base)}) if host.key_file else host
+            for host in intent.hosts
+        )
+        return intent.model_copy(update={"gateway": anchored(intent.gateway, base), "hosts": hosts})
 
     @cached_property
     def runs(self) -> "RunStores":
@@ -121,31 +145,90 @@ class Context:
         from deploykit.effects.yaml_files import load_yaml, load_yaml_model
         from deploykit.intent import Intent
 
-        values = load_yaml(file).data
+        values = load_yaml(file, quote=False).data  # a line of it may hold a secret, meant or by mistake
         needed = {key: value for key, value in self.defaults["intent"].items() if key not in values}
         load_yaml_model(file, Intent, **needed)
         return values
 
-    def world(self, reporter: "Reporter") -> "World":
-        """Return every port, for real."""
+    def dashboards(self, intent: "Intent") -> "Dashboards | None":
+        """Return the operator's Grafana, if the intent names one; UsageError without a token for it."""
+        from deploykit.effects.grafana import Grafana
+        from deploykit.effects.operator_secrets import GRAFANA_TOKEN
+
+        url = intent.monitoring.grafana_url
+        if url is None:
+            return None
+        token = self.secrets.read(GRAFANA_TOKEN)
+        if token is None:
+            raise UsageError(
+                f"there is no token for the Grafana at {url}",
+                hint="set DEPLOYKIT_GRAFANA_TOKEN, or the same with _FILE or _COMMAND, or leave out `monitoring.grafana_url`",
+            )
+        return Grafana(url, token, paths.shipped("profiles") / "dashboards" / "deploykit.json")
+
+    def mirror(self, given: str | None) -> str | None:
+        """Return where weights come from instead of the hub: a folder's whole path, an address, or None."""
+        from deploykit.catalog.secretive import covered
+
+        named = given or self.environment.mirror or os.environ.get("HF_ENDPOINT") or None
+        if named is None:
+            return None
+        if (shown := covered(named)) != named:
+            raise UsageError(
+                f"the mirror `{shown}` has a login in its address, which would be written to the hosts",
+                hint="let the mirror know this machine and the hosts by something else, such as their addresses",
+            )
+        if named.startswith(("http://", "https://")):
+            return named
+        if "://" in named:
+            raise UsageError(
+                f"`{named}` is no mirror", hint="a folder, or an address that begins with http:// or https://"
+            )
+        return str(Path(named).expanduser().absolute())
+
+    def world(
+        self,
+        reporter: "Reporter",
+        dashboards: "Dashboards | None" = None,
+        *,
+        secrets: "DeploymentSecrets | None" = None,
+        what: str = "deploykit up",
+    ) -> "World":
+        """Return every port, for real.
+
+        Args:
+            reporter: who is told.
+            dashboards: the operator's Grafana.
+            secrets: of the deployment; who looks at hosts before there is one needs none.
+            what: how locks on hosts call the command at work.
+
+        """
         from deploykit.effects.ansible import AnsibleRunner
         from deploykit.effects.clock import SystemClock
+        from deploykit.effects.deployment_secrets import DeploymentSecrets
+        from deploykit.effects.load_inputs import FileInputs
+        from deploykit.effects.lock import holder
         from deploykit.effects.locust import LocustGenerator
         from deploykit.effects.prometheus import PrometheusMetrics
         from deploykit.workflows.world import World
 
         release = self.catalog.engine(self.defaults["intent"]["engine"])
+        given = secrets or DeploymentSecrets()
         return World(
-            playbooks=AnsibleRunner(paths.shipped("playbooks")),
-            generator=LocustGenerator(paths.shipped("loadtests")),
+            playbooks=AnsibleRunner(paths.shipped("playbooks"), withheld=given.withheld),
+            generator=LocustGenerator(paths.shipped("loadtests"), withheld=given.withheld),
+            inputs=FileInputs(),
             metrics=PrometheusMetrics(release.metrics),
             clock=SystemClock(),
             reporter=reporter,
             runs=self.runs,
             records=self.records,
             profiles=paths.shipped("profiles"),
-            secrets=self.secrets,
+            secrets=given.playbooks,
+            caller_key=given.caller_key,
             memories=self.memories,
+            dashboards=dashboards,
+            holder=holder(what),
             versions={
                 "deploykit": __version__,
                 "python": platform.python_version(),
@@ -156,11 +239,13 @@ class Context:
 
 def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
     """Parse `--set key=value`; a value is JSON if it is JSON, else text. UsageError for what is neither."""
+    from deploykit.catalog.secretive import covered
     from deploykit.setting_value import from_text
 
     found: dict[str, Any] = {}
-    for pair in pairs or ():
-        key, equals, text = pair.partition("=")
+    for given in pairs or ():
+        key, equals, text = given.partition("=")
+        pair = f"{key}={covered(text, key)}" if equals else given
         name = key.strip().removeprefix("--").replace("_", "-")
         if not equals or not _KEY.fullmatch(name):
             raise UsageError(f"`--set {_clipped(pair)}` is not key=value", hint="such as --set max-num-seqs=64")

@@ -11,6 +11,7 @@ from deploykit.cli.console import envelope, result, say, table
 if TYPE_CHECKING:
     from deploykit.cli.context import Context
     from deploykit.deploying.record import DeploymentRecord
+    from deploykit.intent import CallerIntent
     from deploykit.workflows.ports import PlaybookResult
 
 
@@ -56,46 +57,71 @@ def logs(
             result("\n".join(text) if isinstance(text, list) else str(text or ""))
 
 
-def down(name: options.Deployment = None, *, json: options.Json = False) -> None:
-    """Stop what `up` started. Weights and the installed engine stay, so that the next `up` is quick."""
+def down(
+    name: options.Deployment = None,
+    inventory: options.Inventory = None,
+    *,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove engines, releases, weights and units from the hosts, too.")
+    ] = False,
+    keep_weights: Annotated[bool, typer.Option("--keep-weights", help="With --purge: all but the weights.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Stop what `up` started. Weights, releases and the installed engine stay, so that the next `up` is quick.
+
+    With --purge they go, too. What is no longer known here is purged by its inventory: `down --purge -i FILE`.
+    """
     from deploykit.cli.context import Context
     from deploykit.effects.lock import locked
+    from deploykit.errors import UsageError
 
+    if inventory is not None and (name is not None or not purge):
+        raise UsageError(
+            "an inventory says what to purge where no deployment is known",
+            hint="`deploykit down [NAME]`, or `deploykit down --purge -i FILE`",
+        )
     context = Context()
-    if name is None and not context.records.names():
-        changed = _end_what_is_left(context)
-        if json:
-            envelope("down", {"name": None, "changed": changed})
-        else:
-            result("stopped what was left of a rehearsal" if changed else "nothing is deployed from here")
-        return
-    record = context.records.get(name)
-    with locked(context.records.folder(record.name), "deploykit down"):
-        outcome = _run(context, context.records.get(record.name), "teardown.yml")
-        context.records.forget(record.name)
-    changed = _changed(outcome)
-    if json:
-        envelope("down", {"name": record.name, "changed": changed})
+    more = {"teardown_purge": True, "teardown_keep": ["models"] if keep_weights else []} if purge else {}
+    if inventory is not None or (name is None and not context.records.names()):
+        changed = _end_what_is_left(context, inventory, more)
+        named, says, otherwise = (
+            None,
+            "purged" if purge else "stopped what was left of a rehearsal",
+            "nothing is deployed from here",
+        )
     else:
-        result(f"{record.name}: {'stopped' if changed else 'nothing was running'}")
+        record = context.records.get(name)
+        with locked(context.records.folder(record.name), "deploykit down"):
+            outcome = _run(context, context.records.get(record.name), "teardown.yml", **more)
+            context.records.forget(record.name)
+        changed, named = _changed(outcome), record.name
+        says, otherwise = f"{named}: {'purged' if purge else 'stopped'}", f"{named}: nothing was running"
+    if json:
+        envelope("down", {"name": named, "changed": changed})
+    else:
+        result(says if changed else otherwise)
 
 
-def _end_what_is_left(context: "Context") -> int:
-    """Stop a rehearsal whose record is gone, such as with its folder; return how many tasks found something."""
+def _end_what_is_left(context: "Context", inventory: Path | None, more: "dict[str, Any]") -> int:
+    """Stop what no record tells of: a rehearsal whose folder is gone, hosts to purge; return how many tasks found something."""
     import sys
 
     from deploykit import paths
+    from deploykit.cli.targets import inventory_hosts
     from deploykit.effects.lock import locked
     from deploykit.effects.processes import any_inside
     from deploykit.workflows.deploy import teardown_variables
-    from deploykit.workflows.target import this_machine
+    from deploykit.workflows.target import hosts_to_purge, this_machine
 
-    target = this_machine(paths.data_dir(), sys.executable)
-    if not any_inside(Path(target.root)):
-        return 0
+    if inventory is None:
+        target = this_machine(paths.data_dir(), sys.executable)
+        if not any_inside(Path(target.root)) and not (more and Path(target.root).exists()):
+            return 0
+        file = context.records.write_inventory(target.name, target.inventory or {}).absolute()
+    else:
+        target, file = hosts_to_purge(inventory, inventory_hosts(inventory)), inventory.absolute()
     with locked(context.records.folder(target.name), "deploykit down"):
-        inventory = context.records.write_inventory(target.name, target.inventory or {}).absolute()
-        return _changed(_play(context, target.name, inventory, teardown_variables(target), "teardown.yml"))
+        return _changed(_play(context, target.name, file, teardown_variables(target) | more, "teardown.yml"))
 
 
 def _changed(outcome: "PlaybookResult") -> int:
@@ -103,24 +129,33 @@ def _changed(outcome: "PlaybookResult") -> int:
 
 
 def _run(context: "Context", record: "DeploymentRecord", playbook: str, **more: object) -> "PlaybookResult":
-    return _play(context, record.name, Path(record.inventory), {**record.variables, **more}, playbook)
+    variables = {**record.variables, **more}
+    return _play(context, record.name, Path(record.inventory), variables, playbook, callers=record.callers)
 
 
 def _play(
-    context: "Context", name: str, inventory: Path, variables: dict[str, object], playbook: str
+    context: "Context",
+    name: str,
+    inventory: Path,
+    variables: dict[str, object],
+    playbook: str,
+    *,
+    callers: "tuple[CallerIntent, ...]" = (),
 ) -> "PlaybookResult":
     """Run one of the small playbooks; raises DeploymentError naming the first failed task, or StorageError without hosts."""
     from deploykit.cli.progress import reporter
     from deploykit.deploying.outcome import failure_error
+    from deploykit.effects.deployment_secrets import no_secrets
     from deploykit.errors import StorageError
 
     with reporter(quiet=True) as shown:
         shown.begin(playbook.removesuffix(".yml"))
-        world = context.world(shown)
+        what = f"deploykit {playbook.removesuffix('.yml').replace('teardown', 'down')}"
+        world = context.world(shown, secrets=no_secrets(callers), what=what)
         outcome = world.playbooks.run(
             playbook,
             inventory=inventory,
-            variables=variables,
+            variables={**variables, "deploykit_holder": dict(world.holder)},
             secrets=world.secrets,
             log_dir=context.records.folder(name) / "logs",
             on_event=shown.task,

@@ -1,7 +1,7 @@
 """`deploykit models`, `nodes`, `workloads`, `prices` and `engines`: the catalogue, as lists or one entry whole."""
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -10,23 +10,20 @@ from deploykit.cli.console import envelope, result, table
 from deploykit.units import gib
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import BaseModel
 
-    from deploykit.cli.context import Context
+    from deploykit.catalog.catalog import Catalog
 
+Entry = TypeVar("Entry", bound="BaseModel")
 Name = Annotated[str | None, typer.Argument(help="Show this one whole.", show_default=False)]
 
 
 def models(name: Name = None, *, json: options.Json = False) -> None:
     """List the models, or show one."""
-    context = _context()
-    if name is not None:
-        _show("model", context.catalog.model(name), as_json=json)
-        return
-    profiles = [context.catalog.model(n) for n in context.catalog.names("models")]
-    if json:
-        envelope("models", [p.model_dump(mode="json") for p in profiles])
-        return
+    catalog = _catalog()
+    profiles = _asked(catalog, "models", catalog.model, name, as_json=json)
     rows = []
     for p in profiles:
         total = p.parameters.total_b if p.parameters else None
@@ -45,14 +42,8 @@ def nodes(name: Name = None, *, json: options.Json = False) -> None:
     """List the machines and what they cost, or show one."""
     import datetime as dt
 
-    context = _context()
-    if name is not None:
-        _show("node", context.catalog.node(name), as_json=json)
-        return
-    machines = [context.catalog.node(n) for n in context.catalog.names("nodes")]
-    if json:
-        envelope("nodes", [n.model_dump(mode="json") for n in machines])
-        return
+    catalog = _catalog()
+    machines = _asked(catalog, "nodes", catalog.node, name, as_json=json)
     today = dt.datetime.now(dt.UTC).date()
     rows = []
     for node in machines:
@@ -76,19 +67,13 @@ def nodes(name: Name = None, *, json: options.Json = False) -> None:
 
 def workloads(name: Name = None, *, json: options.Json = False) -> None:
     """List the traffic shapes, or show one."""
-    from deploykit.catalog.workload import mean_tokens
+    from deploykit.catalog.requests import mean_request
 
-    context = _context()
-    if name is not None:
-        _show("workload", context.catalog.workload(name), as_json=json)
-        return
-    shapes = [context.catalog.workload(n) for n in context.catalog.names("workloads")]
-    if json:
-        envelope("workloads", [w.model_dump(mode="json") for w in shapes])
-        return
+    catalog = _catalog()
+    shapes = _asked(catalog, "workloads", catalog.workload, name, as_json=json)
     rows = []
     for w in shapes:
-        prefix = f"{w.shared_prefix.tokens:,}" if w.shared_prefix else "none"
+        mean = mean_request(w)
         slo = ", ".join(
             f"{n.removesuffix('_s').upper()} {v:g} s"
             for n, v in w.slo.model_dump().items()
@@ -98,28 +83,39 @@ def workloads(name: Name = None, *, json: options.Json = False) -> None:
             (
                 w.name,
                 w.title,
-                f"{mean_tokens(w.prompt_tokens):,.0f}",
-                prefix,
-                f"{mean_tokens(w.output_tokens):,.0f}",
+                f"{mean.prompt:,.0f}",
+                f"{mean.reusable:,.0f}",
+                f"{mean.output:,.0f}",
                 slo,
             )
         )
-    numbers = ("prompt", "shared prefix", "output")
+    numbers = ("prompt", "of it reusable", "output")
     table(("name", "title", *numbers, "SLO"), rows, right=numbers)
 
 
-def prices(name: Name = None, *, json: options.Json = False) -> None:
-    """List the API offers with today's prices, or show one."""
+def prices(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Show this one whole; `refresh` proposes updates as a diff.", show_default=False),
+    ] = None,
+    *,
+    write: Annotated[bool, typer.Option("--write", help="With `refresh`: apply the diff.")] = False,
+    json: options.Json = False,
+) -> None:
+    """List the API offers with today's prices, or show one; `prices refresh` proposes updates from genai-prices."""
     import datetime as dt
 
-    context = _context()
-    if name is not None:
-        _show("price", context.catalog.price(name), as_json=json)
+    if name == "refresh":
+        from deploykit.cli.refresh import refresh
+
+        refresh(write=write, json=json)
         return
-    offers = [context.catalog.price(n) for n in context.catalog.names("prices")]
-    if json:
-        envelope("prices", [o.model_dump(mode="json") for o in offers])
-        return
+    if write:
+        from deploykit.errors import UsageError
+
+        raise UsageError("--write goes with `deploykit prices refresh`", hint="leave it away")
+    catalog = _catalog()
+    offers = _asked(catalog, "prices", catalog.price, name, as_json=json)
     today = dt.datetime.now(dt.UTC).date()
     rows = []
     for offer in offers:
@@ -141,26 +137,34 @@ def prices(name: Name = None, *, json: options.Json = False) -> None:
 
 def engines(name: Name = None, *, json: options.Json = False) -> None:
     """List the vLLM releases, or show one."""
-    context = _context()
-    if name is not None:
-        _show("engine", context.catalog.engine(name), as_json=json)
-        return
-    releases = [context.catalog.engine(n) for n in context.catalog.names("engines")]
-    if json:
-        envelope("engines", [r.model_dump(mode="json") for r in releases])
-        return
+    catalog = _catalog()
+    releases = _asked(catalog, "engines", catalog.engine, name, as_json=json)
     rows = [
-        (r.name, r.version, len(context.catalog.flags(r).flags), len(r.removed_flags), len(r.known_issues), r.as_of)
+        (r.name, r.version, len(catalog.flags(r).flags), len(r.removed_flags), len(r.known_issues), r.as_of)
         for r in releases
     ]
     numbers = ("flags", "removed flags", "known issues")
     table(("name", "vLLM", *numbers, "as of"), rows, right=numbers)
 
 
-def _context() -> "Context":
+def _catalog() -> "Catalog":
     from deploykit.cli.context import Context
 
-    return Context()
+    return Context().catalog
+
+
+def _asked(
+    catalog: "Catalog", kind: str, load: "Callable[[str], Entry]", name: str | None, *, as_json: bool
+) -> "list[Entry]":
+    """Return the entries to list; where one is to be shown whole, or all as data, do that and end the command."""
+    if name is not None:
+        _show(kind.removesuffix("s"), load(name), as_json=as_json)
+        raise typer.Exit
+    found = [load(known) for known in catalog.names(kind)]
+    if as_json:
+        envelope(kind, [entry.model_dump(mode="json") for entry in found])
+        raise typer.Exit
+    return found
 
 
 def _known(value: float | None) -> str:

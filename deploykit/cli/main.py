@@ -6,17 +6,50 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any, TextIO
 
 import typer
+from typer.core import TyperGroup
 
 from deploykit import __version__
-from deploykit.cli import config, deployments, init, lists, loadtest, plan, render, report, up
+from deploykit.cli import (
+    breakeven,
+    bundle,
+    comment,
+    config,
+    deployments,
+    examine,
+    exporter,
+    gate,
+    init,
+    lists,
+    load_agent,
+    loadtest,
+    lock,
+    parity,
+    plan,
+    quality,
+    releases,
+    render,
+    report,
+    up,
+    verify,
+)
 from deploykit.cli.console import failure, prepare_streams, say
 from deploykit.errors import DeploykitError, Interrupted, StorageError, UsageError
 
+
+class _AsListed(TyperGroup):
+    """Lists the commands in the order of the road, whether or not they have commands of their own."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - its type is private to typer
+        """Return the names in their order."""
+        return [name for name, _command, _short in COMMANDS]
+
+
 app = typer.Typer(
     name="deploykit",
+    cls=_AsListed,
     help="Serve open-weight MoE models with vLLM on your own GPU nodes, and measure what a million tokens costs there "
     "next to the API price of the same tokens.",
     epilog="Start with `deploykit up`: a rehearsal of the whole road on this machine.",
@@ -29,16 +62,29 @@ app = typer.Typer(
 _AS_JSON = "--json"
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
-COMMANDS = (
+COMMANDS: tuple[tuple[str, Any, str], ...] = (
     ("up", up.up, "Plan, provision, serve, load-test, report."),
+    ("preflight", examine.preflight, "Check the hosts before anything is changed."),
     ("init", init.init, "Write a commented deploykit.yaml."),
     ("plan", plan.plan, "Decide layout, memory, limits and settings."),
     ("render", render.render, "Write the files that serve a plan, for Ansible or others."),
+    ("lock", lock.lock, "Pin revision and SHA-256 of the weights."),
+    ("bundle", bundle.bundle, "Pack all that `up` fetches, for an air gap."),
     ("config", config.config, "Show the resolved intent and its origins."),
     ("loadtest", loadtest.loadtest, "Measure a deployment again."),
-    ("report", report.report, "Report a run again from its files."),
+    ("report", report.app, "Report a run again from its files."),
+    ("quality", quality.quality, "Check answers: pass rates, $ per solved task."),
+    ("exporter", exporter.exporter, "Meter $/M of what serves, for Prometheus."),
+    ("verify", verify.verify, "Recompute a report from its evidence."),
+    ("parity", parity.parity, "Say whether an API is the same service."),
+    ("breakeven", breakeven.breakeven, "Say when own nodes pay off against an API."),
+    ("gate", gate.gate, "Tell whether a change made serving better or worse."),
+    ("comment", comment.comment, "Post what the gate said on a pull request."),
     ("status", deployments.status, "Show what runs and whether it answers."),
     ("logs", deployments.logs, "Print the engine's last log lines."),
+    ("doctor", examine.doctor, "Check a running deployment and its hosts."),
+    ("rollback", releases.rollback, "Let an earlier release serve again."),
+    ("diff", releases.diff, "Show what `up` would change, or how hosts drifted."),
     ("down", deployments.down, "Stop what `up` started."),
     ("models", lists.models, "List the models, or show one."),
     ("nodes", lists.nodes, "List the machines, or show one."),
@@ -46,8 +92,12 @@ COMMANDS = (
     ("prices", lists.prices, "List the API offers, or show one."),
     ("engines", lists.engines, "List the vLLM releases, or show one."),
 )
-for _name, _function, _short in COMMANDS:
-    app.command(_name, short_help=_short)(_function)
+for _name, _command, _short in COMMANDS:
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name, short_help=_short)
+    else:
+        app.command(_name, short_help=_short)(_command)
+app.command("load-agent", hidden=True)(load_agent.load_agent)
 
 
 def _version(*, show: bool) -> None:
@@ -112,16 +162,32 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     prepare_streams()
     try:
-        code = _run()
+        try:
+            code = _run()
+        finally:
+            _flush(sys.stdout)  # what is buffered may find the disk full or the pipe closed only now
     except BrokenPipeError:  # `deploykit models | head`
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(nowhere, stream.fileno())  # or the interpreter complains at its end
         code = 128 + signal.SIGPIPE
     except OSError as error:
         if error.filename is not None or error.errno not in _UNWRITABLE:
             raise
         code = StorageError.exit_code  # `deploykit models > file` on a full disk: files of our own are named
         failure(StorageError(f"the output cannot be written: {error.strerror}"), as_json=False)
+    _let_go()
     sys.exit(code)
+
+
+def _flush(stream: TextIO | None) -> None:
+    with contextlib.suppress(ValueError):  # it is closed
+        if stream is not None:
+            stream.flush()
+
+
+def _let_go() -> None:
+    """Let go of streams that take nothing any more, or the interpreter complains at its end and changes the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            _flush(stream)
+        except OSError:
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

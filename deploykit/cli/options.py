@@ -50,7 +50,7 @@ Inventory = Annotated[
     Path | None,
     typer.Option("--inventory", "-i", help="An Ansible inventory with a group `nodes`.", show_default=False),
 ]
-Port = Annotated[int | None, typer.Option("--port", help="The engine's port.", min=1, max=65535, show_default=False)]
+Port = Annotated[int | None, typer.Option("--port", help="The engine's port.", min=1024, max=65535, show_default=False)]
 Rate = Annotated[
     list[str] | None,
     typer.Option("--rate", help="A rate of the node to price with; may be repeated.", show_default=False),
@@ -59,6 +59,15 @@ Offer = Annotated[
     list[str] | None,
     typer.Option(
         "--offer", help="An offer of `deploykit prices` to compare with; may be repeated.", show_default=False
+    ),
+]
+Mirror = Annotated[
+    str | None,
+    typer.Option(
+        "--mirror",
+        metavar="DIR|URL",
+        help="Where weights come from instead of the hub: a folder (of the hosts, or of this machine), or a server.",
+        show_default="DEPLOYKIT_MIRROR",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -11,6 +11,7 @@ from deploykit.cli.plan_view import show_alternatives, show_measured, show_opera
 
 if TYPE_CHECKING:
     from deploykit.cli.context import Context
+    from deploykit.deploying.remembered import Remembered
     from deploykit.intent import Intent
     from deploykit.planning.plan import MemoryLine, Plan
     from deploykit.workflows.history import MeasuredHere
@@ -79,10 +80,12 @@ def plan(
     elif why is not None:
         show_why(decided, why)
     else:
+        from deploykit.deploying.remembered import key_of
         from deploykit.workflows.history import measured_here
 
-        last = last_time_here(context, decided)
-        show_plan(decided, settings=explain, last=last, before=measured_here(context.runs, decided))
+        last = context.memories.find(key_of(decided))
+        before = measured_here(context.runs, decided)
+        show_plan(decided, settings=explain, last=last, before=before, runtime=runs_in(planned, intent))
 
 
 def planned_from(
@@ -100,27 +103,38 @@ def planned_from(
 
 def placeholder_hosts(planned: "Planned", intent: "Intent") -> tuple[str, ...]:
     """Return the addresses of the hosts, or names that stand for them where none are given."""
-    if planned.rehearsal:
-        return ("127.0.0.1",)
+    if planned.rehearsal and not intent.hosts:
+        return ("127.0.0.1",) if planned.plan.nodes == 1 else ()
     return tuple(host.address for host in intent.hosts) or tuple(f"node{i + 1}" for i in range(planned.plan.nodes))
 
 
-def last_time_here(context: "Context", plan: "Plan") -> str | None:
-    """Return what the engine said of its memory when the same last ran on such a node, if it did."""
-    from deploykit.deploying.remembered import key_of, last_time
+def runs_in(planned: "Planned", intent: "Intent") -> str | None:
+    """Return how the engine is brought to real nodes, where that is not the environment of its own."""
+    from deploykit.workflows.bundling import container_options
 
-    found = context.memories.find(key_of(plan))
-    return last_time(found, plan) if found else None
+    container = container_options(planned, intent)
+    if container is None:
+        return None
+    how = "by digest" if container.pinned else "by tag, which can be moved: not pinned"
+    return f"a container of {container.image}, {how}"
 
 
-def show_plan(plan: "Plan", *, settings: bool, last: str | None = None, before: "MeasuredHere | None" = None) -> None:
+def show_plan(
+    plan: "Plan",
+    *,
+    settings: bool,
+    last: "Remembered | None" = None,
+    before: "MeasuredHere | None" = None,
+    runtime: str | None = None,
+) -> None:
     """Print a plan for people."""
+    from deploykit.deploying.remembered import last_time
     from deploykit.planning.explain import engine_says
 
     where = f"{plan.nodes} x {plan.node}" if plan.nodes > 1 else plan.node
     result(f"{plan.title} on {where} for `{plan.workload}`, {plan.engine}")
     if plan.stand_in:
-        result(f"rehearsal: the stand-in `{plan.stand_in}` is served on this machine's CPU")
+        result(f"rehearsal: the stand-in `{plan.stand_in}` is served on CPUs")
     checkpoint = plan.checkpoint
     limits = plan.limits
     table(
@@ -131,6 +145,7 @@ def show_plan(plan: "Plan", *, settings: bool, last: str | None = None, before: 
                 f"{checkpoint.repo} ({checkpoint.precision}), {checkpoint.weights_gb:,.1f} GB, {checkpoint.weights_basis}",
             ),
             ("layout", f"{plan.parallelism}"),
+            *([("runtime", runtime)] if runtime else []),
             ("context", f"{limits.max_model_len:,} tokens a request"),
             ("batch", f"{limits.max_num_seqs:,} sequences, {limits.max_num_batched_tokens:,} tokens a step"),
             (
@@ -152,8 +167,9 @@ def show_plan(plan: "Plan", *, settings: bool, last: str | None = None, before: 
     )
     for line in engine_says(plan):
         result(f"\n{line}")
-    if last:
-        result(last)
+    said = last_time(last, plan) if last else None
+    if said:
+        result(said)
     if settings:
         show_settings(plan)
     if plan.rejected:
@@ -162,7 +178,7 @@ def show_plan(plan: "Plan", *, settings: bool, last: str | None = None, before: 
     show_measured(before)
     show_prediction(plan)
     show_alternatives(plan)
-    show_operations(plan)
+    show_operations(plan, last)
     if plan.caveats:
         heading("Doubts")
         table(("weight", "says"), [(c.weight.value, c.says) for c in plan.caveats])

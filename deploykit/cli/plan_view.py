@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from deploykit.cli.console import entry, heading, table
 
 if TYPE_CHECKING:
+    from deploykit.deploying.remembered import Remembered
     from deploykit.planning.plan import Choice, Plan
     from deploykit.planning.predicted import Estimate, Prediction
     from deploykit.workflows.history import MeasuredHere
@@ -81,8 +82,8 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def show_operations(plan: "Plan") -> None:
-    """Print what running the plan asks of its operator."""
+def show_operations(plan: "Plan", before: "Remembered | None" = None) -> None:
+    """Print what running the plan asks of its operator, and how long a start took the last time here."""
     asks = plan.operations
     if asks is None:
         return
@@ -94,9 +95,21 @@ def show_operations(plan: "Plan") -> None:
         ("host memory", ram),
         ("upgrade", f"{asks.upgrade}: {asks.upgrade_because}"),
         *((f"start: {phase.name}", f"{_seconds(phase.seconds)}{phase.because}") for phase in asks.start),
+        *_last_start(before),
         ("not known", "; ".join(asks.unknown) or "nothing that the sums need"),
     ]
     table(("", ""), rows)
+
+
+def _last_start(before: "Remembered | None") -> list[tuple[str, str]]:
+    if before is None or before.ready_s is None:
+        return []
+    return [
+        (
+            "start: the last time here",
+            f"{before.ready_s:,.0f} s from the engine's start until it was ready ({before.at:%Y-%m-%d})",
+        )
+    ]
 
 
 def _seconds(seconds: float | None) -> str:

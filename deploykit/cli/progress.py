@@ -4,12 +4,15 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self
 
-from deploykit.cli.console import say
+from deploykit.cli.console import colours, say
+from deploykit.cli.load_view import LoadView
 from deploykit.errors import Interrupted
 from deploykit.workflows.ports import Progress as LoadProgress
 from deploykit.workflows.ports import TaskEvent
 
 if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.live import Live
     from rich.progress import Progress, TaskID
 
 SHOWN = {"changed": "changed", "failed": "FAILED", "unreachable": "UNREACHABLE", "retry": "waiting"}
@@ -28,6 +31,7 @@ class PlainReporter:
         self._stage = ""
         self._began = 0.0
         self._last_load = 0.0
+        self._view = LoadView()
         self._task = ""
 
     def __enter__(self) -> Self:
@@ -59,9 +63,10 @@ class PlainReporter:
 
     def load(self, progress: LoadProgress) -> None:
         """Print the load test's state every few seconds."""
+        self._view.add(progress)
         if time.monotonic() - self._last_load >= 5:
             self._last_load = time.monotonic()
-            say(f"  {_load_line(progress)}")
+            say(f"  {self._view.line()}")
 
     def note(self, text: str) -> None:
         """Print a sentence."""
@@ -73,12 +78,15 @@ class TerminalReporter:
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
+        self._live: Live | None = None
+        self._view = LoadView()
         self._line: TaskID | None = None
         self._stage = ""
         self._began = 0.0
 
     def __enter__(self) -> Self:
         from rich.console import Console
+        from rich.live import Live
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.table import Column
 
@@ -91,15 +99,17 @@ class TerminalReporter:
                 "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
             ),
             expand=True,
-            console=Console(stderr=True, highlight=False),
-            transient=True,
+            console=Console(stderr=True, highlight=False, color_system=colours()),
         )
-        self._progress.start()
+        self._live = Live(
+            get_renderable=self._shown, console=self._progress.console, transient=True, refresh_per_second=10
+        )
+        self._live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._progress:
-            self._progress.stop()
+        if self._live:
+            self._live.stop()
         _say_where(kind, self._stage)
 
     def begin(self, stage: str) -> None:
@@ -132,10 +142,10 @@ class TerminalReporter:
 
     def load(self, progress: LoadProgress) -> None:
         """Move the bar with the load test."""
+        self._view.add(progress)
         if self._progress is not None and self._line is not None:
             self._progress.update(
                 self._line,
-                description=_load_line(progress),
                 completed=progress.elapsed_s,
                 total=max(progress.expected_s, 0.1),
             )
@@ -145,7 +155,14 @@ class TerminalReporter:
         if self._progress:
             self._progress.console.print(f"  {text}", markup=False)
 
+    def _shown(self) -> "Group":
+        """Return what moves: the stage at work, and under it the figures of a load test."""
+        from rich.console import Group
+
+        return Group(*([self._progress] if self._progress else []), self._view.table())
+
     def _drop_line(self) -> None:
+        self._view = LoadView()
         if self._progress is not None and self._line is not None:
             self._progress.remove_task(self._line)
             self._line = None
@@ -157,11 +174,3 @@ def _say_where(kind: type[BaseException] | None, stage: str) -> None:
         raise Interrupted(
             f"interrupted during the stage `{stage}`", hint="run the same command again: it goes on from there"
         )
-
-
-def _load_line(progress: LoadProgress) -> str:
-    failed = f", {progress.failed} failed" if progress.failed else ""
-    return (
-        f"stage {progress.stage + 1} of {progress.stages}: {progress.finished} answered{failed}, "
-        f"{progress.in_flight} in flight, {progress.output_tokens} tokens"
-    )

@@ -62,7 +62,7 @@ def render(
         planned,
         intent,
         placeholder_hosts(planned, intent),
-        Rendering(formats=wanted, image=image, weights=weights, gateway_key="VLLM_API_KEY" in context.secrets),
+        Rendering(formats=wanted, image=image, weights=weights, gateway_key=context.key_given),
     )
     with storage(out):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -1,13 +1,25 @@
-"""`deploykit report`: make a run's report again from its files, or list the runs."""
+"""`deploykit report`: make a run's report again from its files, list the runs, export or verify the evidence."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploykit.cli import options
+from deploykit.cli import options, verify
 from deploykit.cli.console import envelope, prose, result, say
+from deploykit.cli.default_command import DEFAULT, WithDefault
+from deploykit.errors import UsageError
+
+if TYPE_CHECKING:
+    from deploykit.cli.context import Context
+    from deploykit.effects.run_store import RunStore
 
 
+app = typer.Typer(cls=WithDefault, rich_markup_mode=None, add_completion=False)
+
+
+@app.command(
+    DEFAULT, hidden=True, epilog="Also: `deploykit report verify`, `deploykit report export`; each has --help."
+)
 def report(
     run: Annotated[str, typer.Argument(help="A run folder's name or path.")] = "latest",
     rate: options.Rate = None,
@@ -35,6 +47,11 @@ def report(
             result("\n".join(names) or f"no runs in {context.runs.runs_dir}")
         return
     folder = context.runs.open(run)
+    if folder.path("target.json").is_file():
+        if rate or offer:
+            raise UsageError("what an address costs is not known", hint="--rate and --offer are for deployments")
+        _of_address(context, folder, as_markdown=markdown, as_json=json)
+        return
     made = make_report(
         folder,
         read_run(folder),
@@ -49,3 +66,23 @@ def report(
     else:
         prose(summary(made))
         say(f"\nreport    {folder.path('report.html')}")
+
+
+def _of_address(context: "Context", folder: "RunStore", *, as_markdown: bool, as_json: bool) -> None:
+    """Report a load test of an address again."""
+    from deploykit.cli.progress import PlainReporter
+    from deploykit.reporting.loadtest_report import loadtest_markdown, loadtest_summary
+    from deploykit.workflows.report import make_loadtest_report, read_run
+
+    made = make_loadtest_report(folder, read_run(folder), context.world(PlainReporter()))
+    if as_json:
+        envelope("loadtest-report", made.as_data())
+    elif as_markdown:
+        result(loadtest_markdown(made))
+    else:
+        prose(loadtest_summary(made))
+        say(f"\nreport    {folder.path('report.html')}")
+
+
+app.command("verify", short_help="Recompute a report from its evidence.")(verify.verify)
+app.command("export", short_help="Pack a report's evidence into one archive.")(verify.export)

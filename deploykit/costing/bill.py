@@ -152,7 +152,8 @@ def _last_before(offer: ApiPrice, day: dt.date) -> PricePeriod:
     return max(ended, key=lambda p: p.end or day)
 
 
-def _charge(tokens: KindTokens, prices: UsdPerMillion) -> KindUsd:
+def charge(tokens: KindTokens, prices: UsdPerMillion) -> KindUsd:
+    """Price tokens by kind; cached input without a price of its own is billed as input."""
     cached = prices.input if prices.cached_input is None else prices.cached_input
     return KindUsd(
         fresh_input=prices.input * tokens.fresh_input / MILLION,
@@ -171,8 +172,8 @@ def api_bill(usage: tuple[RequestUsage, ...], offer: ApiPrice) -> ApiBill:
         chosen = price_list(offer, at=request.at, input_tokens=request.input_tokens)
         tokens = kinds(request)
         without = KindTokens(fresh_input=request.input_tokens, cached_input=0, output=request.output_tokens)
-        same = same.plus(_charge(tokens, chosen.usd_per_m))
-        none = none.plus(_charge(without, chosen.usd_per_m))
+        same = same.plus(charge(tokens, chosen.usd_per_m))
+        none = none.plus(charge(without, chosen.usd_per_m))
         uses[chosen] = uses.get(chosen, 0) + 1
         fresh, cached, output = fresh + tokens.fresh_input, cached + tokens.cached_input, output + tokens.output
     return ApiBill(

@@ -16,9 +16,10 @@ from deploykit.costing.costs import (
     Pairing,
     RateCost,
 )
+from deploykit.costing.hourly import HourlyCost, hour_lines, hour_range
 from deploykit.costing.verdict import verdict
 from deploykit.errors import ComparisonError
-from deploykit.measuring.measurements import HourlyCost, Measurements, StageMeasurement
+from deploykit.measuring.measurements import Measurements, StageMeasurement
 from deploykit.units import MILLION
 
 __all__ = ["Comparison", "compare"]
@@ -45,7 +46,7 @@ def compare(
     bills = [(offer, api_bill(usage, offer)) for offer in priced_offers]
     tokens = bills[0][1].tokens
     rates = tuple(
-        _rate_cost(cost, label, priced, tokens, when) for cost, label in zip(hourly, _labels(hourly), strict=True)
+        _rate_cost(cost, label, priced, tokens, when) for cost, label in zip(hourly, rate_labels(hourly), strict=True)
     )
     costs = tuple(
         _offer_cost(offer, bill, priced, model=model, when=when, compare_retired=compare_retired)
@@ -65,7 +66,7 @@ def compare(
         rehearsal=rehearsal,
         verdict=decided,
         says=says,
-        mix=Mix(tokens=tokens, cached_known=cached_known, says=_say_mix(tokens, cached_known=cached_known)),
+        mix=Mix(tokens=tokens, cached_known=cached_known, says=say_mix(tokens, cached_known=cached_known)),
         window_s=priced.window_s,
         requests=len(usage),
         good_requests=priced.good_requests,
@@ -113,7 +114,7 @@ def _with_a_price(offers: tuple[ApiPrice, ...], day: dt.date) -> tuple[list[ApiP
     return priced, [offer for offer in offers if offer not in priced]
 
 
-def _labels(hourly: tuple[HourlyCost, ...]) -> list[str]:
+def rate_labels(hourly: tuple[HourlyCost, ...]) -> list[str]:
     """Name each rate: provider and kind, and the rate's name where two rates would be called the same."""
     plain = [c.provider if c.kind in c.provider.split() else f"{c.provider} {c.kind}" for c in hourly]
     seen = Counter(plain)
@@ -130,6 +131,9 @@ def _rate_cost(cost: HourlyCost, label: str, priced: StageMeasurement, tokens: K
         kind=cost.kind,
         nodes=cost.nodes,
         usd_per_hour=bill.usd_per_hour,
+        hour=hour_range(cost.known_terms).times(Decimal(cost.nodes)),
+        lines=hour_lines(cost.known_terms),
+        not_counted=cost.known_terms.not_counted,
         usd_window=bill.usd,
         usd_per_m=bill.usd * MILLION / tokens.total,
         usd_per_1k_good_requests=bill.usd * 1000 / good if good else None,
@@ -148,7 +152,7 @@ def _offer_cost(
     when: dt.date,
     compare_retired: bool,
 ) -> OfferCost:
-    status = _status(offer, bill, model)
+    status = offer_status(offer, bill, model)
     same, none, total = bill.same_hits.total, bill.no_hits.total, bill.tokens.total
     return OfferCost(
         offer=offer.name,
@@ -173,7 +177,8 @@ def _offer_cost(
     )
 
 
-def _status(offer: ApiPrice, bill: ApiBill, model: str) -> OfferStatus:
+def offer_status(offer: ApiPrice, bill: ApiBill, model: str) -> OfferStatus:
+    """Return how an offer relates to the model."""
     if bill.retired:
         return "retired"
     if offer.serves == model:
@@ -228,7 +233,9 @@ def _equivalent(rate: RateCost, cost: OfferCost, tokens: KindTokens) -> Equivale
     )
 
 
-def _say_mix(tokens: KindTokens, *, cached_known: bool) -> str:
+def say_mix(tokens: KindTokens, *, cached_known: bool) -> str:
+    """Return the mix as a reader reads it, such as `36 % fresh, 53 % cached, 11 % output`."""
+
     def share(count: int) -> str:
         return f"{100 * count / tokens.total:.0f} %"
 

@@ -7,8 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from deploykit.base import Value
+from deploykit.catalog.ranges import Range
 from deploykit.caveat import Caveat
 from deploykit.costing.bill import KindTokens, KindUsd, ListUse
+from deploykit.costing.hourly import HourLine
 
 OfferStatus = Literal["same model", "comparable model", "other model", "retired"]
 Verdict = Literal["self-hosting-cheaper", "api-cheaper", "depends-on-api-cache", "none"]
@@ -31,6 +33,9 @@ class RateCost(Value):
     kind: str
     nodes: int
     usd_per_hour: Decimal = Field(description="Of all nodes together.")
+    hour: Range | None = Field(None, description="The same with its bounds; null in files of old.")
+    lines: tuple[HourLine, ...] = Field((), description="What the hour is made of, of one node.")
+    not_counted: tuple[str, ...] = Field((), description="What of an hour's cost nobody said.")
     usd_window: Decimal = Field(description="For the measured window.")
     usd_per_m: Decimal = Field(description="Per million tokens of the mix, the node as busy as in the window.")
     usd_per_1k_good_requests: Decimal | None = Field(description="Null when no request was good.")

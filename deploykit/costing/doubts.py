@@ -7,7 +7,8 @@ from deploykit.catalog.price import ApiPrice
 from deploykit.caveat import REHEARSAL, Caveat, Weight
 from deploykit.costing.bill import ApiBill, KindTokens
 from deploykit.costing.costs import OfferStatus
-from deploykit.measuring.measurements import HourlyCost, Measurements
+from deploykit.costing.hourly import HourlyCost
+from deploykit.measuring.measurements import Measurements
 
 OLD_DAYS = 90
 """Prices and rates older than this are doubted: API prices of one model changed twice within a month in 2026."""
@@ -63,7 +64,7 @@ def of_unpriced(offer: ApiPrice, *, when: dt.date) -> Caveat:
     return Caveat(code="offer-without-price", weight=Weight.NOTE, says=says)
 
 
-def of_rate(cost: HourlyCost, *, when: dt.date) -> tuple[Caveat, ...]:
+def of_rate(cost: HourlyCost, *, when: dt.date, ago: str = "before the load test") -> tuple[Caveat, ...]:
     """Return what is doubtful about an hourly rate."""
     found: list[Caveat] = []
     if cost.kind == "stand-in":
@@ -71,12 +72,20 @@ def of_rate(cost: HourlyCost, *, when: dt.date) -> tuple[Caveat, ...]:
         found.append(Caveat(code="rate-stand-in", weight=Weight.INVALID, says=says))
     age = (when - cost.as_of).days
     if age > OLD_DAYS:
-        says = f"The rate `{cost.rate}` is of {cost.as_of}, {age} days before the load test."
+        says = f"The rate `{cost.rate}` is of {cost.as_of}, {age} days {ago}."
         found.append(Caveat(code="rate-old", weight=Weight.DOUBT, says=says))
     return tuple(found)
 
 
-def of_offer(offer: ApiPrice, bill: ApiBill, *, status: OfferStatus, model: str, when: dt.date) -> tuple[Caveat, ...]:
+def of_offer(
+    offer: ApiPrice,
+    bill: ApiBill,
+    *,
+    status: OfferStatus,
+    model: str,
+    when: dt.date,
+    ago: str = "before the load test",
+) -> tuple[Caveat, ...]:
     """Return what is doubtful about an offer's invoice for our tokens."""
     found: list[Caveat] = []
     match status:
@@ -100,6 +109,6 @@ def of_offer(offer: ApiPrice, bill: ApiBill, *, status: OfferStatus, model: str,
         found.append(Caveat(code="no-cached-price", weight=Weight.NOTE, says=says))
     age = (when - bill.as_of).days
     if age > OLD_DAYS and status != "retired":
-        says = f"The price of `{offer.name}` is of {bill.as_of}, {age} days before the load test."
+        says = f"The price of `{offer.name}` is of {bill.as_of}, {age} days {ago}."
         found.append(Caveat(code="price-old", weight=Weight.DOUBT, says=says))
     return tuple(found)

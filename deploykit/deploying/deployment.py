@@ -43,6 +43,14 @@ class EngineMemory(Value):
     graphs_gib: float | None = Field(None, description="CUDA graphs.")
 
 
+class RunningImage(Value):
+    """The image that the engine's containers run."""
+
+    reference: str = Field(description="As it was asked for: by digest, or by tag.")
+    pinned: bool = Field(description="Whether it was asked for by digest; a tag can be moved.")
+    digest: str | None = Field(None, description="What podman has under that name; null where it was not looked at.")
+
+
 class Deployment(Value):
     """The state after a successful `site.yml`: proven by a completion that came back."""
 
@@ -53,8 +61,13 @@ class Deployment(Value):
     served_model_name: str
     engine_version: str = Field(description="Read back from the engine's /version.")
     memory: EngineMemory
+    image: RunningImage | None = Field(None, description="Null where the engine runs in an environment.")
     started_at: dt.datetime
     seconds: float
+    ready_s: float | None = Field(
+        None,
+        description="Seconds from an engine's start until it was ready, the slowest's; null where none was started.",
+    )
     caveats: tuple[Caveat, ...] = ()
 
     @property

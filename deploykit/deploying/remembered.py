@@ -1,4 +1,4 @@
-"""A plan and what its engine said of its memory -> both beside each other, for later plans of the same engine."""
+"""A plan and what its engine said of its memory and its start -> beside each other, for later plans of the same engine."""
 
 import datetime as dt
 import re
@@ -22,6 +22,15 @@ class Remembered(Value):
     max_num_batched_tokens: int
     planned: EngineMemory
     actual: EngineMemory
+    ready_s: float | None = Field(None, description="Seconds from the engine's start until it was ready.")
+
+    def after(self, before: "Remembered") -> "Remembered":
+        """Return it with what was remembered before and was not said again: an engine that runs on said it long ago."""
+        old, new = before.actual, self.actual
+        kept = ("weights_gib", "kv_cache_gib", "graphs_gib") if new.weights_gib is None else ()
+        actual = new.model_copy(update={name: getattr(old, name) for name in kept})
+        ready_s = before.ready_s if self.ready_s is None else self.ready_s
+        return self.model_copy(update={"actual": actual, "ready_s": ready_s})
 
 
 class Compared(Value):
@@ -71,6 +80,7 @@ def remembered(plan: Plan, deployment: Deployment) -> Remembered:
         max_num_batched_tokens=plan.limits.max_num_batched_tokens,
         planned=planned,
         actual=deployment.memory,
+        ready_s=deployment.ready_s,
     )
 
 
@@ -91,9 +101,12 @@ def compared(found: Remembered) -> tuple[Compared, ...]:
 
 
 def last_time(found: Remembered, plan: Plan) -> str | None:
-    """Return one sentence about the last time for a plan of the same engine; None if nothing can be compared."""
-    figures = compared(found)
-    if not figures:
+    """Return one sentence about the last time for a plan of the same engine; None if nothing is known of it."""
+    said = [
+        *map(str, compared(found)),
+        *([] if found.ready_s is None else [f"ready {found.ready_s:,.0f} s after its start"]),
+    ]
+    if not said:
         return None
     limits = plan.limits
     same = (found.max_model_len, found.max_num_batched_tokens) == (limits.max_model_len, limits.max_num_batched_tokens)
@@ -102,4 +115,4 @@ def last_time(found: Remembered, plan: Plan) -> str | None:
         if same
         else f", with max-model-len {found.max_model_len:,} and {found.max_num_batched_tokens:,} tokens a step"
     )
-    return f"last time here ({found.at:%Y-%m-%d}, vLLM {found.engine_version}{other}): {'; '.join(map(str, figures))}"
+    return f"last time here ({found.at:%Y-%m-%d}, vLLM {found.engine_version}{other}): {'; '.join(said)}"

@@ -7,13 +7,14 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from deploykit.deploying.deployment import TaskFailure
-from deploykit.effects.ansible_events import EventLog, tasks_by_host
+from deploykit.effects.ansible_events import EventLog, TaskAhead, shown_task, tasks_by_host
 from deploykit.effects.ansible_room import clean_environment, json_file, variables_file
+from deploykit.effects.child_environment import child_environment
 from deploykit.effects.files import storage
 from deploykit.effects.locales import utf8
 from deploykit.effects.private_folder import MARK, private_folder
@@ -35,6 +36,7 @@ class AnsibleRunner:
         playbooks_dir: the folder with the playbooks and their `ansible.cfg`.
         job_timeout_s: a run that takes longer is ended.
         cancelled: asked about once a second; true ends the run as Ctrl-C does.
+        withheld: variables that hold secrets, whatever they are called; nothing that is started inherits them.
 
     """
 
@@ -44,10 +46,12 @@ class AnsibleRunner:
         *,
         job_timeout_s: int = JOB_TIMEOUT_S,
         cancelled: Callable[[], bool] | None = None,
+        withheld: Collection[str] = (),
     ) -> None:
         self._playbooks = playbooks_dir.absolute()
         self._job_timeout_s = job_timeout_s
         self._cancelled = cancelled or (lambda: False)
+        self._withheld = withheld
 
     def run(
         self,
@@ -71,7 +75,7 @@ class AnsibleRunner:
         with storage(log):
             log_dir.mkdir(parents=True, exist_ok=True)
             written = log.open("a", encoding="utf-8")
-        with written, private_folder() as private, clean_environment(secrets):
+        with written, private_folder() as private, clean_environment(secrets, self._withheld):
             files = [variables_file(private / "vars.yml", variables)]
             if secrets:
                 files.append(variables_file(private / "secrets.yml", {"deploykit_secrets": dict(secrets)}))
@@ -110,12 +114,26 @@ class AnsibleRunner:
     def list_tasks(
         self, playbook: str, *, inventory: Path, variables: Mapping[str, object]
     ) -> dict[str, tuple[str, ...]]:
-        """Return the tasks that would run, per host, as `role : task`. Connects to nothing."""
-        with private_folder() as private, clean_environment({}):
+        """Return all tasks of a playbook, per host, as `role : task`. Connects to nothing."""
+        return tasks_by_host(self._asked([str(_programs() / "ansible-playbook")], playbook, inventory, variables))
+
+    def tasks_ahead(
+        self, playbook: str, *, inventory: Path, variables: Mapping[str, object]
+    ) -> dict[str, tuple[TaskAhead, ...]]:
+        """Return the tasks that a run would come to, per host, without those that its variables rule out."""
+        program = [sys.executable, "-m", "deploykit.effects.tasks_ahead"]
+        found = json.loads(self._asked(program, playbook, inventory, variables))
+        return {
+            host: tuple(TaskAhead(shown_task(name), sure=sure) for name, sure in tasks) for host, tasks in found.items()
+        }
+
+    def _asked(self, program: list[str], playbook: str, inventory: Path, variables: Mapping[str, object]) -> str:
+        """Return what a program prints that reads a playbook and runs nothing."""
+        with private_folder() as private, clean_environment({}, self._withheld):
             arguments = _extra([variables_file(private / "vars.yml", variables)])
             try:
                 done = subprocess.run(  # noqa: S603 - our own environment's program, arguments are no shell text
-                    self._list_command(playbook, inventory, arguments),
+                    [*program, *self._list_arguments(playbook, inventory, arguments)],
                     env=os.environ | self._environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
                     timeout=120, check=False,
                 )  # fmt: skip
@@ -125,7 +143,7 @@ class AnsibleRunner:
                 ) from None
         if done.returncode != 0:
             raise DeploymentError(f"Ansible cannot read {playbook}", detail="\n".join(done.stderr.splitlines()[-15:]))
-        return tasks_by_host(done.stdout)
+        return done.stdout
 
     def _play(
         self,
@@ -185,16 +203,15 @@ class AnsibleRunner:
             **utf8(),
         }
 
-    def _list_command(self, playbook: str, inventory: Path, arguments: list[str]) -> list[str]:
-        program = str(_programs() / "ansible-playbook")
+    def _list_arguments(self, playbook: str, inventory: Path, arguments: list[str]) -> list[str]:
         return [
-            program, "-i", str(inventory.absolute()), *arguments,
-            "--list-hosts", "--list-tasks", str(self._playbooks / playbook),
+            "-i", str(inventory.absolute()), *arguments, "--list-hosts", "--list-tasks", str(self._playbooks / playbook),
         ]  # fmt: skip
 
     @contextlib.contextmanager
     def _listing(self, playbook: str, inventory: Path, private: Path) -> Iterator["_Listing"]:
-        command = self._list_command(playbook, inventory, _extra([private / "vars.yml"]))
+        arguments = self._list_arguments(playbook, inventory, _extra([private / "vars.yml"]))
+        command = [str(_programs() / "ansible-playbook"), *arguments]
         listing = _Listing(command, os.environ | self._environment() | {MARK: private.name})
         try:
             yield listing
@@ -225,8 +242,8 @@ class AnsibleRunner:
     def _host_variables(self, host: str, inventory: Path) -> dict[str, Any]:
         command = [str(_programs() / "ansible-inventory"), "-i", str(inventory.absolute()), "--host", host]
         done = subprocess.run(  # noqa: S603 - our own environment's program, arguments are no shell text
-            command, env=os.environ | self._environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=60, check=False,
+            command, env=child_environment(self._withheld) | self._environment(), stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         found = json.loads(done.stdout) if done.returncode == 0 else {}
         return found if isinstance(found, dict) else {}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploykit.deploying.deployment import HostOutcome, TaskFailure
 from deploykit.workflows.ports import TaskEvent
@@ -122,6 +122,20 @@ def task_name(name: str) -> str:
     return SPEC_CHECK.sub(SPEC_CHECK_NAME, name)
 
 
+class TaskAhead(NamedTuple):
+    """A task that a run would come to."""
+
+    name: str
+    sure: bool
+    """Whether it runs for sure; else only the host tells."""
+
+
+def shown_task(name: str) -> str:
+    """Return `role : task` for people."""
+    role, separator, task = name.partition(" : ")
+    return f"{role} : {task_name(task)}" if separator else task_name(name)
+
+
 def tasks_by_host(listing: str) -> dict[str, tuple[str, ...]]:
     """Read `ansible-playbook --list-hosts --list-tasks`: the tasks of every host, as `role : task`."""
     found: dict[str, list[str]] = {}
@@ -136,9 +150,8 @@ def tasks_by_host(listing: str) -> dict[str, tuple[str, ...]]:
         elif section == "hosts" and text:
             hosts.append(text)
         elif section == "tasks" and text:
-            role, separator, name = text.rpartition("\tTAGS:")[0].partition(" : ")
             for host in hosts:
-                found.setdefault(host, []).append(f"{role} : {task_name(name)}" if separator else role)
+                found.setdefault(host, []).append(shown_task(text.rpartition("\tTAGS:")[0]))
     return {host: tuple(tasks) for host, tasks in found.items()}
 
 

@@ -3,15 +3,14 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
 import yaml
 
+from deploykit.effects.child_environment import secret_variables
 from deploykit.effects.files import storage
-
-_SECRET_WORDS = ("TOKEN", "API_KEY", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
 
 
 def json_file(path: Path, content: Mapping[str, object]) -> Path:
@@ -47,29 +46,21 @@ def _private(path: Path) -> IO[str]:
 
 def _literal(value: object) -> object:
     if isinstance(value, str):
-        return _Literal(value)
+        # Ansible takes an `!unsafe` scalar for the number it looks like, quoted or not: `"0755"` becomes 493.
+        return _Literal(value) if "{" in value else value
     if isinstance(value, Mapping):
         return {str(key): _literal(inner) for key, inner in value.items()}
     return [_literal(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 @contextlib.contextmanager
-def clean_environment(secrets: Mapping[str, str]) -> Iterator[None]:
+def clean_environment(secrets: Mapping[str, str], withheld: Collection[str] = ()) -> Iterator[None]:
     """Take secrets and the operator's Ansible settings out of the environment for a while: a run's children inherit it."""
-    values = set(secrets.values())
-    taken = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith("ANSIBLE_") or value in values or _looks_secret(name)
-    }
+    secret = secret_variables(secrets, withheld)
+    taken = {name: value for name, value in os.environ.items() if name.startswith("ANSIBLE_") or name in secret}
     for name in taken:
         del os.environ[name]
     try:
         yield
     finally:
         os.environ.update(taken)
-
-
-def _looks_secret(name: str) -> bool:
-    # uv and pip need theirs to get at a private index.
-    return not name.startswith(("UV_", "PIP_")) and any(word in name.upper() for word in _SECRET_WORDS)

@@ -1,5 +1,6 @@
 """Writes and reads files of deploykit's own: whole or not at all, with one clear error when it fails."""
 
+import datetime as dt
 import errno
 import os
 import tempfile
@@ -35,6 +36,11 @@ def storage_error(path: Path, error: OSError, doing: str = "written") -> Storage
     return StorageError(f"{path} cannot be {doing}: {error.strerror or error}", hint=hint)
 
 
+def reason(error: OSError | UnicodeDecodeError) -> str:
+    """Return why a file cannot be read, without its path, which the message has already, and without a byte of it."""
+    return "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror or str(error)
+
+
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write a file whole or not at all (a temporary file beside it, flushed, then renamed)."""
     with storage(path):
@@ -57,12 +63,23 @@ def read_value(path: Path, kind: type[T], *, hint: str | None = None) -> T:
     with storage(path, "read"):
         content = path.read_bytes()
     try:
-        return kind.model_validate_json(content)
+        found = kind.model_validate_json(content)
+        says, key = _no_time(found.model_dump()), ""
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        says, key = first["msg"], ".".join(str(part) for part in first["loc"])
+    if says is not None:
         raise StorageError(
-            f"{path.name} is damaged or was written by another version of deploykit: {first['msg']}",
+            f"{path.name} is damaged or was written by another version of deploykit: {says}",
             where=Place(str(path), key=key or None),
             hint=hint,
-        ) from None
+        )
+    return found
+
+
+def _no_time(value: object) -> str | None:
+    """Return in words that a time in a value is none that can be reckoned with; sums and zones need room on both sides."""
+    if isinstance(value, dt.datetime):
+        return None if dt.MINYEAR < value.year < dt.MAXYEAR else f"{value.isoformat()} is no time of a run"
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return next(filter(None, map(_no_time, parts)), None)

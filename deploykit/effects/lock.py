@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,16 @@ def locked(directory: Path, what: str) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def holder(what: str) -> dict[str, object]:
+    """Return who we are, for a lock on a host: a token of this process alone, and by what its death can be told."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    try:
+        booted = boot.read_text(encoding="ascii").strip()
+    except OSError:  # not Linux: the lock of a dead process is then removed by hand
+        booted = None
+    return _me(what) | {"boot": booted, "token": uuid.uuid4().hex}
 
 
 def _me(what: str) -> dict[str, object]:

@@ -1,173 +1,137 @@
-"""A load test's spec -> samples, by locust in a process of its own; locust is never imported here.
+"""A load test's spec -> samples, by locust in processes of its own; locust is never imported here.
 
-locust patches the standard library when it is imported, so it gets its own process, in its own process group. What
-passes between the two are files: `loadtest.json` in; `progress.json`, `samples.jsonl` and `generator.json` out.
+locust patches the standard library when it is imported, so it gets its own processes, in their own process group. What
+passes between the two are files: `loadtest.json` in; progress, samples and facts out, from each process its own.
 """
 
 import contextlib
-import json
 import os
-import signal
-import subprocess
-import sys
+import secrets
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
-import deploykit
+from deploykit.effects import locust_files
 from deploykit.effects.files import storage, storage_error
+from deploykit.effects.locust_files import read_samples
+from deploykit.effects.locust_hosts import HostProcesses
+from deploykit.effects.locust_processes import Processes, locust_environment
 from deploykit.effects.signals import interrupts
 from deploykit.errors import Interrupted, LoadTestError, StorageError
-from deploykit.measuring.samples import CANNOT_RECORD, GeneratorFacts, LoadTestSpec, RequestSample, parse_samples
+from deploykit.measuring.samples import CANNOT_RECORD, GeneratorFacts, LoadTestSpec, RequestSample
 from deploykit.workflows.ports import Progress
 
+__all__ = ["LocustGenerator", "read_samples"]
+
 _POLL_S = 0.25
-_STOP_S = 20
-"""What locust gets to cut off its requests and write its files."""
 _SLACK_S = 420
 """Locust's own hard stop comes first; this one is for a locust that hangs."""
 _LAST_WORDS_LOST = 120
 """Python's own exit code where its last output could not be written: `locust.log` lies on the same disk."""
 _PROBE_BYTES = 1_000_000
-_OUTPUTS = ("samples.jsonl", "generator.json", "progress.json", "failure.json", "locust.log")
 
 
 class LocustGenerator:
-    """Makes load with the locust files of a folder."""
+    """Makes load with the locust files of a folder.
 
-    def __init__(self, loadtests_dir: Path) -> None:
+    Args:
+        loadtests_dir: the folder.
+        withheld: variables that hold secrets, whatever they are called; locust does not inherit them.
+
+    """
+
+    def __init__(self, loadtests_dir: Path, *, withheld: Collection[str] = ()) -> None:
         self._locustfile = loadtests_dir / "locustfile.py"
+        self._withheld = withheld
 
     def run(
-        self, spec: LoadTestSpec, *, directory: Path, api_key: str | None, on_progress: Callable[[Progress], None]
+        self,
+        spec: LoadTestSpec,
+        *,
+        directory: Path,
+        api_key: str | None,
+        on_progress: Callable[[Progress], None],
+        authority: Path | None = None,
     ) -> tuple[GeneratorFacts, tuple[RequestSample, ...]]:
         """Run the load test in a directory; what was measured stays there, however the run ends.
 
-        Raises LoadTestError if locust can't run or no request was recorded, StorageError if it can't be recorded,
-        Interrupted on Ctrl-C.
+        `authority` is the root that is trusted instead of the system's. Raises LoadTestError if locust can't run, one
+        of its processes was lost or no request was recorded, StorageError if it can't be recorded, Interrupted on
+        Ctrl-C.
         """
+        if spec.nonce is None:
+            spec = spec.model_copy(update={"nonce": secrets.token_hex(4)})
         stages = spec.workload.stages
         limit = sum(stage.duration_s for stage in stages) + len(stages) * spec.drain_s + _SLACK_S
         with interrupts() as interrupted:
             with storage(directory / "loadtest.json"):
-                process = self._start(spec, directory, api_key)
+                processes = self._start(spec, directory, api_key, authority)
             try:
-                _follow(process, directory, limit_s=limit, on_progress=on_progress, interrupted=interrupted)
+                _follow(processes, directory, limit_s=limit, on_progress=on_progress, interrupted=interrupted)
             finally:
-                _stop(process)
+                processes.stop()
+        if processes.code in {CANNOT_RECORD, _LAST_WORDS_LOST} and not interrupted:
+            raise _cannot_record(directory)  # what was recorded stays as it is: to join it would take room again
+        try:
+            facts, samples = locust_files.join(directory, spec)
+        except OSError as error:
+            raise storage_error(directory / "samples.jsonl", error) from error
         if interrupted:
-            count = len(read_samples(directory / "samples.jsonl"))
             raise Interrupted(
-                f"the load test was interrupted; {count} requests are in {directory / 'samples.jsonl'}",
+                f"the load test was interrupted; {len(samples)} requests are in {directory / 'samples.jsonl'}",
                 hint="run the same command again: it measures anew",
             )
-        return _results(process.returncode, directory)
+        return _results(processes, directory, facts, samples)
 
-    def _start(self, spec: LoadTestSpec, directory: Path, api_key: str | None) -> "subprocess.Popen[bytes]":
+    def _start(self, spec: LoadTestSpec, directory: Path, api_key: str | None, authority: Path | None) -> Processes:
         directory.mkdir(parents=True, exist_ok=True)
-        for name in _OUTPUTS:
-            (directory / name).unlink(missing_ok=True)
+        locust_files.clear(directory)
         file = directory / "loadtest.json"
         file.write_text(spec.as_json(), encoding="utf-8")
-        command = [sys.executable, "-m", "locust", "-f", str(self._locustfile.absolute()), "--headless"]
-        command += ["--users", "1", "--spawn-rate", "1", "--only-summary", "--exit-code-on-error", "0"]
-        with (directory / "locust.log").open("wb") as log:
-            return subprocess.Popen(  # noqa: S603 - the command is made here, of no one's input
-                command,
-                cwd=directory,
-                env=_environment(file, api_key),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                process_group=0,  # so that a terminal's Ctrl-C reaches us alone and we stop it in order
-            )
-
-
-def read_samples(file: Path) -> tuple[RequestSample, ...]:
-    """Return the samples of a file; a last line that was cut while it was written is left out."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ()
-    try:
-        return parse_samples(text)
-    except ValidationError as error:
-        raise LoadTestError(f"{file} has a line that is not a sample", detail=str(error)) from error
-
-
-def _environment(file: Path, api_key: str | None) -> dict[str, str]:
-    """Return locust's environment: ours without settings for another locust, plus the two things it needs."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
-    environment.pop("DEPLOYKIT_API_KEY", None)
-    environment["DEPLOYKIT_LOADTEST"] = str(file.absolute())
-    environment["DEPLOYKIT_LOADTEST_PARENT"] = str(os.getpid())
-    if api_key:
-        environment["DEPLOYKIT_API_KEY"] = api_key
-    # the samples' types are ours; this also finds them in a checkout that is not installed
-    package = str(Path(deploykit.__file__).resolve().parents[1])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, environment.get("PYTHONPATH")]))
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
-    return environment
+        environment = locust_environment(file, api_key, authority, self._withheld)
+        if spec.hosts:
+            return HostProcesses(self._locustfile, directory, environment, spec, api_key=api_key, authority=authority)
+        return Processes(self._locustfile, directory, environment, spec.processes)
 
 
 def _follow(
-    process: "subprocess.Popen[bytes]",
+    processes: Processes,
     directory: Path,
     *,
     limit_s: float,
     on_progress: Callable[[Progress], None],
     interrupted: Sequence[int],
 ) -> None:
-    """Show progress until locust ends or a signal comes."""
-    began, seen = time.monotonic(), ""
+    """Show progress until locust ends, one of its processes is lost, or a signal comes."""
+    began, seen = time.monotonic(), None
     while True:
-        ended = process.poll() is not None
-        with contextlib.suppress(OSError, ValueError):  # not there yet, or not ours to trip over
-            text = (directory / "progress.json").read_text(encoding="utf-8")
-            if text != seen:
-                seen = text
-                on_progress(Progress.model_validate_json(text))
-        if ended or interrupted:
+        over = processes.over or processes.lost is not None
+        told = locust_files.read_progress(directory)
+        if told is not None and told != seen:
+            seen = told
+            on_progress(told)
+        if over or interrupted:
             return
         if time.monotonic() - began > limit_s:
             raise LoadTestError(f"the load test did not end within {limit_s:.0f} s", detail=_tail(directory))
         time.sleep(_POLL_S)
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End locust and all it started, first politely."""
-    if process.poll() is None:
-        _signal(process, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_S)
-    _signal(process, signal.SIGKILL)
-    process.wait()
-
-
-def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
-
-
-def _results(code: int, directory: Path) -> tuple[GeneratorFacts, tuple[RequestSample, ...]]:
-    failure = directory / "failure.json"
-    if code in {CANNOT_RECORD, _LAST_WORDS_LOST}:
-        raise _cannot_record(directory)
-    if failure.is_file():
-        what = json.loads(failure.read_text(encoding="utf-8"))["what"]
+def _results(
+    processes: Processes, directory: Path, facts: GeneratorFacts | None, samples: tuple[RequestSample, ...]
+) -> tuple[GeneratorFacts, tuple[RequestSample, ...]]:
+    if what := locust_files.failure(directory):
         raise LoadTestError(f"the load test could not run: {what}", hint=f"locust's log is {directory / 'locust.log'}")
-    facts_file = directory / "generator.json"
-    if code != 0 or not facts_file.is_file():
+    code = processes.code
+    if code != 0 or facts is None or facts.lost:
         ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        of = f", one of {facts.processes} processes," if facts and facts.processes > 1 else ""
         raise LoadTestError(
-            f"locust {ended}; {len(read_samples(directory / 'samples.jsonl'))} requests were recorded",
+            f"{processes.lost_host or f'locust{of} {ended}'}; {len(samples)} requests were recorded",
             detail=_tail(directory),
+            hint=f"they are in {directory / 'samples.jsonl'}, and are not the whole of any load: measure again",
         )
-    facts = GeneratorFacts.model_validate_json(facts_file.read_text(encoding="utf-8"))
-    samples = read_samples(directory / "samples.jsonl")
     if facts.stopped_by:
         raise LoadTestError(f"the load test was stopped before its end ({facts.stopped_by})", detail=_tail(directory))
     if not samples:

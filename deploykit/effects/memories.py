@@ -1,4 +1,4 @@
-"""What engines said of their memory, in the data folder: one file per model, node, layout and engine."""
+"""What engines said of their memory and how long their start took, in the data folder: one file per model, node, layout and engine."""
 
 from pathlib import Path
 

@@ -16,16 +16,26 @@ _TIMEOUT_S = 10
 
 
 class PrometheusMetrics:
-    """Reads the counters of an engine release, by that release's names for them."""
+    """Reads the counters of an engine release, by that release's names for them.
 
-    def __init__(self, names: MetricNames) -> None:
-        self._names = names
+    Args:
+        names: the release's names.
+        api_key: sent along, where something in front of the engine asks for it.
+
+    """
+
+    def __init__(self, names: MetricNames, api_key: str | None = None) -> None:
+        self._names, self._api_key = names, api_key
 
     def counters(self, base_url: str) -> EngineCounters:
         """Return the counters now, summed over the engine's ranks; one it does not have is null."""
         address = f"{base_url.rstrip('/')}/metrics"
-        sums = read_counters(_get(address), address)
+        sums = read_counters(_get(address, self._api_key), address)
         names = self._names
+
+        def optional(name: str | None) -> int | None:
+            return None if name is None else sums.get(name)
+
         return EngineCounters(
             at=dt.datetime.now(dt.UTC),
             prompt_tokens=sums.get(names.prompt_tokens),
@@ -33,6 +43,10 @@ class PrometheusMetrics:
             output_tokens=sums.get(names.output_tokens),
             requests_finished=sums.get(names.requests_finished),
             preemptions=sums.get(names.preemptions),
+            prefix_queries=optional(names.prefix_queries),
+            prefix_hits=optional(names.prefix_hits),
+            draft_tokens=optional(names.draft_tokens),
+            accepted_tokens=optional(names.accepted_tokens),
         )
 
 
@@ -49,8 +63,9 @@ def read_counters(text: str, address: str) -> dict[str, int]:
     return {name: round(value) for name, value in sums.items() if math.isfinite(value)}
 
 
-def _get(address: str) -> str:
-    request = urllib.request.Request(address, headers={"Accept": "text/plain"})  # noqa: S310 - http(s), the operator's own
+def _get(address: str, api_key: str | None) -> str:
+    headers = {"Accept": "text/plain"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - http(s), the operator's own
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the engine is near; a proxy is not asked
     try:
         with opener.open(request, timeout=_TIMEOUT_S) as response:

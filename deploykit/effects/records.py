@@ -60,6 +60,14 @@ class Records:
         write_text(file, yaml.safe_dump(dict(inventory), sort_keys=False))
         return file
 
+    def keep_authority(self, name: str, root: Path) -> Path | None:
+        """Copy the root of a gateway's authority beside the record; return it, or the one kept before, or None."""
+        kept = self.folder(name) / "gateway-ca.pem"
+        with storage(root, "read"):
+            if root.is_file():
+                write_text(kept, root.read_text(encoding="ascii"))
+            return kept.absolute() if kept.is_file() else None
+
     def forget(self, name: str) -> None:
         """Remove a record (its folder stays: the lock is in it)."""
         file = self.folder(name) / "record.json"

@@ -1,19 +1,26 @@
 """Run folders: every value of one `up`, as files that each later step can start from."""
 
 import datetime as dt
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from deploykit.effects.files import read_value, storage, write_text
+from deploykit.effects.parquet import write_samples as write_parquet
 from deploykit.errors import CatalogError, Place, StorageError
 from deploykit.measuring.samples import RequestSample, parse_samples
 from deploykit.rendering.bundle import Bundle
+from deploykit.reporting.evidence import FileDigest
 
 T = TypeVar("T", bound=BaseModel)
 
 _AGAIN = "a run is a whole: restore the file from a copy, or measure again with `deploykit up --again`"
+
+_MARKS = ("plan.json", "target.json")
+"""A run's folder has one of them: it measured a deployment, or an address."""
 
 
 class RunStore:
@@ -44,7 +51,7 @@ class RunStore:
         what = f"there is no run `{name}` in {runs_dir}"
         for candidate in (Path(name), runs_dir / name):
             with storage(candidate, "read"):
-                if candidate.is_dir() and (candidate / "plan.json").is_file():
+                if candidate.is_dir() and any((candidate / one).is_file() for one in _MARKS):
                     return cls(candidate.resolve())
                 if candidate.is_dir() and name not in {"", "."}:
                     what = f"`{candidate}` is no run's folder: there is no file `plan.json` in it"
@@ -66,6 +73,34 @@ class RunStore:
         """Read a value back."""
         return read_value(self.path(name), kind, hint=_AGAIN)
 
+    def find(self, pattern: str) -> tuple[str, ...]:
+        """Return the files that a pattern names, relative to the folder, sorted; none behind a link out of it."""
+        with storage(self.directory, "read"):
+            inside = [p for p in self.directory.glob(pattern) if p.is_file() and not p.is_symlink()]
+        return tuple(sorted(p.relative_to(self.directory).as_posix() for p in inside))
+
+    def digest(self, name: str) -> FileDigest | None:
+        """Return a file's size and SHA-256, None if it is not there."""
+        file = self.path(name)
+        with storage(file, "read"):
+            if not file.is_file():
+                return None
+            with file.open("rb") as content:
+                sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+            return FileDigest(sha256=sha256, bytes=file.stat().st_size)
+
+    def read_text(self, name: str) -> str:
+        """Return a file's text; StorageError if it cannot be read or is no UTF-8."""
+        file = self.path(name)
+        with storage(file, "read"):
+            content = file.read_bytes()
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError:
+            raise StorageError(
+                f"{file.name} is damaged: it is not UTF-8", where=Place(str(file)), hint=_AGAIN
+            ) from None
+
     def write_bundle(self, bundle: Bundle) -> Path:
         """Write the bundle's files and manifest under `bundle/`, and return that folder."""
         for file in bundle.files:
@@ -73,9 +108,17 @@ class RunStore:
         write_text(self.path("bundle") / "manifest.json", bundle.manifest.as_json())
         return self.path("bundle")
 
-    def read_samples(self) -> tuple[RequestSample, ...]:
-        """Read `samples.jsonl`; a last line cut short by a crash is left out."""
-        file = self.path("samples.jsonl")
+    def write_samples(self, samples: Iterable[RequestSample]) -> None:
+        """Write `samples.jsonl`, as the load generator does."""
+        self.write_text("samples.jsonl", "".join(f"{one.model_dump_json(exclude_defaults=True)}\n" for one in samples))
+
+    def tabulate(self, samples: Iterable[RequestSample]) -> None:
+        """Write samples as a table too, beside `samples.jsonl`."""
+        write_parquet(self.path("samples.parquet"), samples)
+
+    def read_samples(self, name: str = "samples.jsonl") -> tuple[RequestSample, ...]:
+        """Read `samples.jsonl`, or that of a trial; a last line cut short by a crash is left out."""
+        file = self.path(name)
         with storage(file, "read"):
             content = file.read_bytes()
         try:
@@ -112,7 +155,7 @@ class RunStores:
 
 def _is_run(folder: Path) -> bool:
     try:
-        return (folder / "plan.json").is_file() and not folder.is_symlink()
+        return any((folder / one).is_file() for one in _MARKS) and not folder.is_symlink()
     except OSError:  # somebody else's
         return False
 

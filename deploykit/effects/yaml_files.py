@@ -9,9 +9,14 @@ from pydantic import BaseModel, ValidationError
 from deploykit.catalog.calibration import Calibration
 from deploykit.catalog.catalog import unknown_name
 from deploykit.catalog.engine import EngineRelease, FlagTable
+from deploykit.catalog.exporters import Exporters
 from deploykit.catalog.node import Node
+from deploykit.catalog.ownership import Ownership
 from deploykit.catalog.price import ApiPrice
 from deploykit.catalog.profile import Profile
+from deploykit.catalog.scenario import Scenario
+from deploykit.catalog.score import PublishedScores
+from deploykit.catalog.throughput import PublishedThroughput
 from deploykit.catalog.validation import validate_yaml
 from deploykit.catalog.workload import Workload
 from deploykit.catalog.yaml_text import YamlText, parse_yaml
@@ -26,8 +31,14 @@ KINDS: dict[str, type[BaseModel]] = {
     "prices": ApiPrice,
     "engines": EngineRelease,
     "calibrations": Calibration,
+    "throughputs": PublishedThroughput,
+    "scenarios": Scenario,
+    "scores": PublishedScores,
 }
 """The folders of a catalogue, and what each file in them describes."""
+
+EXPORTERS, OWNERSHIP = "exporters.yaml", "ownership.yaml"
+"""The files of a catalogue that are no folders: every deployment has the same exporters, every node the same assumptions."""
 
 MAX_BYTES = 2**20
 """Far beyond any file that people write, and parsed in less than a second."""
@@ -43,9 +54,15 @@ def load_yaml_model(path: Path, model_type: type[Model], **injected: object) -> 
     return validate_yaml(load_yaml(path), model_type, **injected)
 
 
-def load_yaml(path: Path) -> YamlText:
-    """Read one YAML file as plain data; raises CatalogError if it cannot be read or does not hold `key: value` lines."""
-    return parse_yaml(read_text(path), file=shown(path))
+def load_yaml(path: Path, *, quote: bool = True) -> YamlText:
+    """Read one YAML file as plain data; raises CatalogError if it cannot be read or does not hold `key: value` lines.
+
+    Args:
+        path: the file.
+        quote: whether an error may quote the line it is about.
+
+    """
+    return parse_yaml(read_text(path), file=shown(path), quote=quote)
 
 
 class YamlCatalog:
@@ -93,11 +110,32 @@ class YamlCatalog:
 
     def workload(self, name: str) -> Workload:
         """Load a workload."""
-        return load_yaml_model(self.path("workloads", name), Workload, name=name)
+        from deploykit.effects.load_inputs import anchored, files_of
+
+        file = self.path("workloads", name)
+        workload = anchored(load_yaml_model(file, Workload, name=name), file.parent)
+        for key, needed in files_of(workload):
+            if not Path(needed).is_file():
+                raise CatalogError(f"there is no file {needed}", where=Place(shown(file), key=key))
+        return workload
 
     def price(self, name: str) -> ApiPrice:
         """Load an API price."""
         return load_yaml_model(self.path("prices", name), ApiPrice, name=name)
+
+    def throughput(self, name: str) -> PublishedThroughput:
+        """Load a published throughput."""
+        return load_yaml_model(self.path("throughputs", name), PublishedThroughput, name=name)
+
+    def scenario(self, name: str) -> Scenario:
+        """Load a scenario."""
+        return load_yaml_model(self.path("scenarios", name), Scenario, name=name)
+
+    def published_scores(self, model: str) -> PublishedScores | None:
+        """Load the scores that were published of a model's profile; None where none are known."""
+        if model not in self.names("scores"):
+            return None
+        return load_yaml_model(self.path("scores", model), PublishedScores, name=model)
 
     def engine(self, name: str) -> EngineRelease:
         """Load an engine release."""
@@ -106,6 +144,18 @@ class YamlCatalog:
     def calibration(self, name: str) -> Calibration:
         """Load a calibration."""
         return load_yaml_model(self.path("calibrations", name), Calibration, name=name)
+
+    def exporters(self) -> Exporters:
+        """Load what is known of the exporters beside the engine."""
+        return load_yaml_model(self._alone(EXPORTERS), Exporters)
+
+    def ownership(self) -> Ownership:
+        """Load what owning a node costs beside its purchase."""
+        return load_yaml_model(self._alone(OWNERSHIP), Ownership)
+
+    def _alone(self, name: str) -> Path:
+        found = (path for root in self._roots if (path := root / name).is_file())
+        return next(found, self._roots[-1] / name)
 
     def flags(self, engine: EngineRelease) -> FlagTable:
         """Load the flag table that stands beside an engine release."""

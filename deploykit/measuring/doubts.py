@@ -9,17 +9,18 @@ from typing import Literal
 
 from deploykit.catalog.workload import OpenLoop
 from deploykit.caveat import Caveat, Weight
+from deploykit.measuring.certifying import certificate_doubts
+from deploykit.measuring.health import generator_doubts
 from deploykit.measuring.ledger import restarted, without_usage
-from deploykit.measuring.measurements import Quantiles, Reconciliation, StageMeasurement
+from deploykit.measuring.left_out import left_out
+from deploykit.measuring.measurements import Reconciliation, StageMeasurement
 from deploykit.measuring.quantiles import NEEDED
+from deploykit.measuring.reuse import replay_notes
 from deploykit.measuring.samples import LoadTestRun, RequestSample
 from deploykit.measuring.window import ended_at
 
 _FAILED_NOTE, _FAILED_INVALID = 0.01, 0.05
 _LEDGER_DOUBT, _LEDGER_INVALID = 0.005, 0.02
-_LAG_P99_S, _LAG_MAX_S = 0.005, 0.050
-_SEND_LAG_OF_TTFT = 0.05
-_CPU_SHARE = 0.8
 _LENGTH_OFF = 0.05
 _BACKLOG_SHARE, _BACKLOG_REQUESTS = 0.1, 5
 _COALESCED = 0.05
@@ -36,9 +37,12 @@ def doubts(
         *_engine(run),
         *_requests(run, stages[priced]),
         *_ledger(run, reconciliation),
-        *_generator(run, stages[priced]),
+        *generator_doubts(run, stages[priced]),
+        *certificate_doubts(run, stages[priced]),
         *_stages(run, stages, priced),
+        *left_out(run, stages),
         *_lengths(run),
+        *replay_notes(run),
     ]
     gravest_first = [Weight.INVALID, Weight.DOUBT, Weight.NOTE]
     return tuple(sorted(found, key=lambda caveat: gravest_first.index(caveat.weight)))
@@ -86,7 +90,26 @@ def _commonest(failed: Sequence[RequestSample]) -> str:
     return f", {count} of them with `{outcome}`: {error}" if error else f", {count} of them with `{outcome}`"
 
 
+def _events(found: Reconciliation) -> Iterator[Caveat]:
+    """Tell events that hold several tokens, and doubt events without one."""
+    if not found.events or found.event_tokens is None:
+        return
+    difference = (found.event_tokens - found.events) / max(found.event_tokens, found.events)
+    counts = f"{found.events} events with text and {found.event_tokens} output tokens by usage"
+    if difference > _LEDGER_DOUBT:
+        yield _note(
+            "tokens-per-event",
+            f"{counts}: an event held {found.event_tokens / found.events:.2f} tokens on average, so ITL is the gap between "
+            "events, not between tokens",
+        )
+    elif difference < -_LEDGER_DOUBT:
+        weight = Weight.INVALID if difference < -_LEDGER_INVALID else Weight.DOUBT
+        says = f"{counts}: no event lacks a token, so one of the two counts is wrong by {-difference:.2%}"
+        yield Caveat(code="events-without-tokens", weight=weight, says=says)
+
+
 def _ledger(run: LoadTestRun, found: Reconciliation) -> Iterator[Caveat]:
+    yield from _events(found)
     if restarted(run):
         yield _invalid("engine-restarted", "the engine's counters went down during the run: it was restarted")
         return
@@ -101,9 +124,13 @@ def _ledger(run: LoadTestRun, found: Reconciliation) -> Iterator[Caveat]:
             f"responses and engine counters differ by {found.difference:.2%}: input {found.client.input} and "
             f"{found.engine.input}, output {found.client.output} and {found.engine.output} tokens"
         )
-        if lost:
+        kinds = ((found.client.input, found.engine.input), (found.client.output, found.engine.output))
+        missing = any(client - engine > _LEDGER_DOUBT * client for client, engine in kinds)
+        if missing:  # no request that failed explains that
+            says += "; the engine counted less than it answered: it was started anew, or another one answered too"
+        elif lost:
             says += f"; {lost} requests ended without usage, and the engine counted what it did for them"
-        grave = found.difference > _LEDGER_INVALID and not lost
+        grave = found.difference > _LEDGER_INVALID and (missing or not lost)
         yield Caveat(code="token-ledger", weight=Weight.INVALID if grave else Weight.DOUBT, says=says)
     if found.client.cached_input is None and found.engine.cached_input:
         yield _note(
@@ -113,38 +140,6 @@ def _ledger(run: LoadTestRun, found: Reconciliation) -> Iterator[Caveat]:
         )
     if run.before and run.after and (count := (run.after.preemptions or 0) - (run.before.preemptions or 0)) > 0:
         yield _note("preemptions", f"the engine ran out of KV cache and preempted {count} requests")
-
-
-def _generator(run: LoadTestRun, priced: StageMeasurement) -> Iterator[Caveat]:
-    facts = run.generator
-    p99, worst = facts.loop_lag_p99_s or 0.0, facts.loop_lag_max_s or 0.0
-    if p99 > _LAG_P99_S or worst > _LAG_MAX_S:
-        yield _doubt(
-            "generator-lag",
-            f"the generator's event loop woke late, by {p99 * 1000:.1f} ms (p99) and {worst * 1000:.0f} ms (worst), where "
-            f"{_LAG_P99_S * 1000:.0f} and {_LAG_MAX_S * 1000:.0f} are allowed: latencies may be too high by as much",
-        )
-    which, lag = _highest_known(priced.send_lag)
-    first = priced.ttft.p50 or priced.ttft.mean
-    if lag is not None and first and lag > _SEND_LAG_OF_TTFT * first:
-        yield _doubt(
-            "send-lag",
-            f"requests were sent up to {lag * 1000:.1f} ms late ({which}), more than {_SEND_LAG_OF_TTFT:.0%} of the "
-            f"median TTFT of {first * 1000:.1f} ms",
-        )
-    if (facts.cpu_share or 0.0) > _CPU_SHARE:
-        yield _doubt(
-            "generator-busy", f"the generator used {facts.cpu_share:.0%} of a core: it may have been the bottleneck"
-        )
-
-
-def _highest_known(lag: Quantiles) -> tuple[str, float | None]:
-    """Return the highest quantile that has the samples it needs, and the worst value only where none has."""
-    for name in ("p99", "p95", "p90"):
-        value: float | None = getattr(lag, name)
-        if value is not None:
-            return name, value
-    return "worst", lag.max
 
 
 def _stages(run: LoadTestRun, stages: Sequence[StageMeasurement], priced: int) -> Iterator[Caveat]:
@@ -161,6 +156,16 @@ def _stages(run: LoadTestRun, stages: Sequence[StageMeasurement], priced: int) -
                 "itl-withheld",
                 f"stage {stage.stage + 1}: {stage.coalesced_share:.0%} of token events came in one read with another, so "
                 "the gaps between tokens are not told",
+            )
+        if stage.steady is not None and stage.steady.method == "mser-5" and not stage.steady.found:
+            yield _doubt(
+                "not-steady",
+                f"stage {stage.stage + 1} was never steady: {stage.steady.why}. Its numbers depend on how long it lasted",
+            )
+        if stage.arrivals is not None and stage.arrivals.passed is False:
+            failed = "; ".join(stage.arrivals.failed)
+            yield _doubt(
+                "arrivals", f"stage {stage.stage + 1}: requests did not come as {stage.arrivals.process}: {failed}"
             )
         yield from _backlog(run, stage)
     yield from _few(stages[priced])

@@ -3,9 +3,18 @@
 Both sides take in every request the generator made: the warm-up, the drain and the calibration too, because the
 engine's counters know no window. A request that failed or was cut off has no usage, while the engine counted what it
 did for it; such requests are told with the difference.
+
+The events are a third count: of every answer that ended well, those that carried text. An engine that streams each
+token as it is made sends one event for each, but
+
+* the token that ends an answer carries no text, so it is left out of the count;
+* an event may hold several tokens: what speculative decoding accepted in one step, or text that was held back until a
+  character was whole. Fewer events than tokens are so a note (a gap between events is then no gap between tokens);
+* no event lacks a token: more events than tokens mean that usage counts too few, or that something else was taken for
+  a token. That is an error, with the limits of the other differences.
 """
 
-from deploykit.measuring.measurements import Reconciliation, TokenCounts
+from deploykit.measuring.measurements import EngineWork, Reconciliation, TokenCounts
 from deploykit.measuring.samples import EngineCounters, LoadTestRun, RequestSample
 from deploykit.measuring.window import token_counts
 
@@ -20,7 +29,27 @@ def reconcile(run: LoadTestRun, *, says_cached: bool) -> Reconciliation:
             output=client.output + extra.output_tokens,
         )
     engine = _grown(run.before, run.after)
-    return Reconciliation(client=client, engine=engine, difference=_difference(client, engine) if engine else None)
+    streamed = [s for s in run.samples if s.outcome == "ok" and s.token_events_s and s.output_tokens is not None]
+    return Reconciliation(
+        client=client,
+        engine=engine,
+        difference=_difference(client, engine) if engine else None,
+        events=sum(len(s.token_events_s) for s in streamed) if streamed else None,
+        event_tokens=sum((s.output_tokens or 0) - (s.finish_reason == "stop") for s in streamed) if streamed else None,
+    )
+
+
+def engine_work(run: LoadTestRun) -> EngineWork | None:
+    """Return what the engine's counters grew by over the run; None without counters, or if it was restarted."""
+    if run.before is None or run.after is None or restarted(run):
+        return None
+    before, after = run.before, run.after
+    return EngineWork(
+        prefix_queries=_delta(before.prefix_queries, after.prefix_queries),
+        prefix_hits=_delta(before.prefix_hits, after.prefix_hits),
+        draft_tokens=_delta(before.draft_tokens, after.draft_tokens),
+        accepted_tokens=_delta(before.accepted_tokens, after.accepted_tokens),
+    )
 
 
 def restarted(run: LoadTestRun) -> bool:
@@ -36,7 +65,10 @@ def without_usage(run: LoadTestRun) -> list[RequestSample]:
     return [sample for sample in run.samples if sample.output_tokens is None and sample.sent_s is not None]
 
 
-_COUNTERS = ("prompt_tokens", "cached_tokens", "output_tokens", "requests_finished", "preemptions")
+_COUNTERS = (
+    "prompt_tokens", "cached_tokens", "output_tokens", "requests_finished", "preemptions", "prefix_queries", "prefix_hits",
+    "draft_tokens", "accepted_tokens",
+)  # fmt: skip
 
 
 def _grown(before: EngineCounters | None, after: EngineCounters | None) -> TokenCounts | None:

@@ -2,8 +2,8 @@
 
 Which rule each figure follows:
 
-* `tokens`, `requests` and the latency quantiles are of requests that *ended* in a stage's window (`window` has the
-  definitions). `tokens` counts the successful ones by the server's usage, and `usage` lists exactly these requests of
+* `requests` are those that *ended* in a stage's window, and failures that outlived it (`window` has the definitions); the
+  latency quantiles are of the same requests, those that failed censored (`censoring`). `tokens` counts the successful ones by the server's usage, and `usage` lists exactly these requests of
   the priced stage: the two agree to the token, and they are what is priced.
 * `output_tokens_per_s` and `total_tokens_per_s` are of tokens that *arrived* in the window, of successful requests;
   a request that straddles an edge counts in part. Over a long window both rules give one rate; over a short one
@@ -18,16 +18,28 @@ import datetime as dt
 import math
 from collections.abc import Sequence
 
-from deploykit.catalog.workload import Slo, Stage
+from deploykit.catalog.workload import Slo, Stage, TraceReplay
+from deploykit.measuring import censoring
 from deploykit.measuring import window as w
+from deploykit.measuring.arrivals import audit_arrivals, process_of
+from deploykit.measuring.dependence import inflation
 from deploykit.measuring.doubts import doubts, verdict_of
-from deploykit.measuring.ledger import reconcile
+from deploykit.measuring.ledger import engine_work, reconcile
 from deploykit.measuring.measurements import Measurements, RequestUsage, StageMeasurement
+from deploykit.measuring.power import StagePower, stage_power
 from deploykit.measuring.quantiles import quantiles, withheld
+from deploykit.measuring.reuse import meant_reuse
 from deploykit.measuring.samples import LoadTestRun, RequestSample
+from deploykit.measuring.series import binned, throughput
+from deploykit.measuring.spread import within_run
+from deploykit.measuring.steady import steady
 
 MAX_COALESCED = 0.05
 """Above this share of token events that came together with another, gaps say more about the network than the engine."""
+
+
+_JUST_BEFORE_S = 1e-6
+"""A window does not hold its own beginning."""
 
 
 def measure(run: LoadTestRun) -> Measurements:
@@ -47,6 +59,8 @@ def measure(run: LoadTestRun) -> Measurements:
         priced_stage=priced,
         usage=tuple(_usage(sample, run.generator.started_at, says_cached=says_cached) for sample in counted),
         reconciliation=reconciliation,
+        engine=engine_work(run),
+        meant_reuse=meant_reuse(workload, counted),
         verdict=verdict_of(caveats),
         caveats=caveats,
     )
@@ -57,16 +71,24 @@ def _of_stage(run: LoadTestRun, index: int) -> list[RequestSample]:
 
 
 def _stage(index: int, stage: Stage, run: LoadTestRun, *, says_cached: bool) -> StageMeasurement:
-    facts, samples = run.generator, _of_stage(run, index)
+    workload, samples = run.spec.workload, _of_stage(run, index)
     whole = w.Window(*_edges(run, index))
-    warmup_s = run.spec.workload.warmup_s if index == 0 else 0.0
-    window = w.Window(min(whole.start + warmup_s, whole.end), whole.end)
-    counted, failed = w.succeeded(samples, window), w.failures(samples, window)
-    requests = len(counted) + sum(failed.values())
-    good = sum(w.is_good(sample, run.spec.workload.slo) for sample in counted)
-    events = sum(len(sample.token_events_s) for sample in counted)
-    coalesced = sum(sample.coalesced_events for sample in counted) / events if events else 0.0
-    gaps = [gap for sample in counted for gap in w.gaps(sample)]
+    if (
+        isinstance(stage, TraceReplay) and samples
+    ):  # it begins with its first request: what was silent before is not in it
+        whole = whole._replace(start=max(whole.start, min(sample.intended_s for sample in samples) - _JUST_BEFORE_S))
+    bins = binned(samples, whole)
+    process = process_of(stage, sessions=any(sample.turn is not None for sample in samples))
+    warmup_s = workload.warmup_s if index == 0 or run.warmup_each else 0.0
+    window, steadiness = steady(bins, samples, whole, warmup_s=warmup_s, varies=_varies(stage))
+    counted, failed = w.succeeded(samples, window), w.failed(samples, window)
+    both = [*counted, *failed]
+    in_order = sorted(both, key=lambda sample: sample.intended_s)
+    fates = [sample.outcome == "ok" and w.is_good(sample, workload.slo) for sample in in_order]
+    good = sum(fates)
+    events = sum(len(sample.token_events_s) for sample in both)
+    coalesced = sum(sample.coalesced_events for sample in both) / events if events else 0.0
+    gaps = censoring.gaps(both)
     finished = [sample for sample in samples if sample.outcome == "ok"]
     output = math.fsum(w.output_tokens_in(sample, window) for sample in finished)
     arrived = output + sum(w.input_tokens_in(sample, window) for sample in finished)
@@ -75,24 +97,51 @@ def _stage(index: int, stage: Stage, run: LoadTestRun, *, says_cached: bool) -> 
         describes=w.describe(stage),
         window_start_s=window.start,
         window_end_s=window.end,
-        requests=requests,
+        requests=len(both),
         good_requests=good,
-        failures=failed,
+        good_inflation=inflation(fates),
+        failures=w.failures(samples, window),
         tokens=w.token_counts(counted, says_cached=says_cached),
         output_tokens_per_s=_rate(output, window),
         total_tokens_per_s=_rate(arrived, window),
         requests_per_s=_rate(len(counted), window),
-        ttft=quantiles(value for sample in counted if (value := w.ttft(sample)) is not None),
-        tpot=quantiles(value for sample in counted if (value := w.tpot(sample)) is not None),
-        itl=quantiles(gaps) if coalesced <= MAX_COALESCED else withheld(len(gaps)),
-        e2e=quantiles(w.e2e(sample) for sample in counted),
+        ttft=quantiles(*censoring.ttft(both)),
+        ttft_answer=quantiles(*censoring.answer_ttft(both)) if _tells_answers(run) else None,
+        tpot=quantiles(*censoring.tpot(both)),
+        itl=quantiles(*gaps, independent=False)
+        if coalesced <= MAX_COALESCED
+        else withheld(len(gaps.seen) + len(gaps.cut)),
+        e2e=quantiles(*censoring.e2e(both)),
         send_lag=quantiles(
             s.sent_s - s.intended_s for s in samples if window.holds(s.intended_s) and s.sent_s is not None
         ),
-        slo_met=_met(good, requests, run.spec.workload.slo),
+        slo_met=_met(good, len(both), workload.slo),
         coalesced_share=coalesced,
-        throughput=w.throughput(samples, whole) if facts.stage_starts_s else (),
+        throughput=throughput(bins) if run.generator.stage_starts_s else (),
+        steady=steadiness,
+        arrivals=audit_arrivals(process, samples, whole) if process is not None else None,
+        within_run=within_run(bins, counted, window, seed=workload.seed),
+        power=_power(run, window, output, arrived),
     )
+
+
+def _power(run: LoadTestRun, window: w.Window, output_tokens: float, tokens: float) -> StagePower | None:
+    if run.power is None:
+        return None
+    begin, end = (run.generator.started_at + dt.timedelta(seconds=at) for at in (window.start, window.end))
+    return stage_power(run.power, begin, end, output_tokens=output_tokens, tokens=tokens)
+
+
+def _varies(stage: Stage) -> str | None:
+    """Return what a stage is whose load is not meant to be steady from its beginning to its end; None of others."""
+    if isinstance(stage, TraceReplay):
+        return "trace"
+    ramp = any(getattr(stage, name, None) is not None for name in ("to_users", "to_requests_per_s"))
+    return "ramp" if ramp else None
+
+
+def _tells_answers(run: LoadTestRun) -> bool:
+    return any(sample.first_answer_s is not None for sample in run.samples)
 
 
 def _edges(run: LoadTestRun, index: int) -> tuple[float, float]:

@@ -1,9 +1,10 @@
 """Values -> exact quantiles, each only where there are enough values to know it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from deploykit.measuring.measurements import Quantiles
+from deploykit.measuring.intervals import order_ranks
+from deploykit.measuring.measurements import Interval, Quantiles
 
 CONFIDENCE = 0.99
 """How sure a quantile must be not to be too low."""
@@ -26,29 +27,55 @@ def needed(p: float) -> int:
 NEEDED = {p: needed(p) for p in (0.50, 0.90, 0.95, 0.99)}
 
 
-def quantile(ordered: list[float], p: float) -> float | None:
-    """Return the p-quantile of sorted values: the smallest one that at least a share p of them does not exceed.
+def rank(n: int, p: float) -> int:
+    """Return which of n sorted values, from 1, is the p-quantile: the smallest that at least a share p do not exceed."""
+    return math.ceil(round(p * n, 9))  # 0.95 * 20 is a hair above 19
 
-    It is always one of the values, never a mean of two; None below the number of values it needs.
+
+def quantiles(seen: Iterable[float], cut: Iterable[float] = (), *, independent: bool = True) -> Quantiles:
+    """Return the quantiles of times in seconds, those `cut` short counted as longer than any that was seen.
+
+    A quantile is always one of the values, never a mean of two; it is null below the number of values it needs, and
+    where it falls among those cut short: what is known then is that it exceeds the longest one seen, and the time at
+    which its own was cut. Values that depend on each other (the gaps of one stream) get no intervals.
     """
-    n = len(ordered)
-    if n < (NEEDED[p] if p in NEEDED else needed(p)):
-        return None
-    return ordered[math.ceil(round(p * n, 9)) - 1]  # 0.95 * 20 is a hair above 19
-
-
-def quantiles(values: Iterable[float]) -> Quantiles:
-    """Return the quantiles of values in seconds."""
-    ordered = sorted(values)
+    ordered = sorted(seen)
+    longest = ordered[-1] if ordered else 0.0
+    every = [*ordered, *sorted(max(value, longest) for value in cut)]
+    told: dict[str, float | None] = {}
+    beyond, intervals = {}, {}
+    for p, need in NEEDED.items():
+        name = f"p{p * 100:.0f}"
+        told[name] = None
+        if len(every) < need:
+            continue
+        at = rank(len(every), p)
+        if at <= len(ordered):
+            told[name] = every[at - 1]
+        else:
+            beyond[name] = every[at - 1]
+        if independent and (interval := _interval(every, len(ordered), p)) is not None:
+            intervals[name] = interval
     return Quantiles(
-        count=len(ordered),
+        count=len(every),
         mean=math.fsum(ordered) / len(ordered) if ordered else None,
-        p50=quantile(ordered, 0.50),
-        p90=quantile(ordered, 0.90),
-        p95=quantile(ordered, 0.95),
-        p99=quantile(ordered, 0.99),
+        p50=told["p50"],
+        p90=told["p90"],
+        p95=told["p95"],
+        p99=told["p99"],
         max=ordered[-1] if ordered else None,
+        censored=len(every) - len(ordered),
+        beyond=beyond,
+        intervals=intervals,
     )
+
+
+def _interval(every: Sequence[float], seen: int, p: float) -> Interval | None:
+    ranks = order_ranks(len(every), p)
+    if ranks is None:
+        return None
+    low, high = ranks
+    return Interval(low=every[low - 1], high=every[high - 1] if high <= seen else None)
 
 
 def withheld(count: int) -> Quantiles:

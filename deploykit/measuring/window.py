@@ -2,25 +2,25 @@
 
 Definitions:
 
-* The *window* of a stage reaches from its start (of the first stage: from the end of the warm-up) to the moment it
-  stopped sending. The drain, in which only late answers come, is outside.
+* The *window* of a stage reaches from where it was found to be steady (`steady`; of the first stage never before the end
+  of the warm-up) to the moment it stopped sending. The drain, in which only late answers come, is outside.
 * A request *ended in the window* if its stream ended there.
-* *Failures* are requests that ended in the window with an outcome other than `ok`, and requests that were due in the
-  window and failed after it: a time-out or a cut-off in the drain is not lost.
+* *Failures* are requests that ended in the window with an outcome other than `ok`, and requests that were due before its
+  end and failed after it: a time-out or a cut-off in the drain is not lost, nor a stream that hung all along.
 * A request's output tokens are taken to be spread evenly over its token events, so that a request that straddles an
   edge counts for the part inside. Its input tokens count when its first token arrives.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
-from deploykit.catalog.workload import ClosedLoop, OpenLoop, Slo, Stage
-from deploykit.measuring.measurements import ThroughputPoint, TokenCounts
+from deploykit.catalog import stages
+from deploykit.catalog.workload import Slo, Stage
+from deploykit.measuring.measurements import TokenCounts
 from deploykit.measuring.samples import RequestSample
-
-_MAX_POINTS = 200
 
 
 class Window(NamedTuple):
@@ -53,20 +53,29 @@ def succeeded(samples: Iterable[RequestSample], window: Window) -> list[RequestS
     return [sample for sample in samples if sample.outcome == "ok" and window.holds(ended_at(sample))]
 
 
-def failures(samples: Iterable[RequestSample], window: Window) -> dict[str, int]:
-    """Return the failures of the window by outcome."""
-    failed = (
-        sample.outcome
+def failed(samples: Iterable[RequestSample], window: Window) -> list[RequestSample]:
+    """Return the requests that failed in the window, or were due before its end and failed after it."""
+    return [
+        sample
         for sample in samples
         if sample.outcome != "ok"
-        and (window.holds(ended_at(sample)) or (window.holds(sample.intended_s) and ended_at(sample) > window.end))
-    )
-    return dict(sorted(Counter(failed).items()))
+        and (window.holds(ended_at(sample)) or (sample.intended_s <= window.end < ended_at(sample)))
+    ]
+
+
+def failures(samples: Iterable[RequestSample], window: Window) -> dict[str, int]:
+    """Return the failures of the window by outcome."""
+    return dict(sorted(Counter(sample.outcome for sample in failed(samples, window)).items()))
 
 
 def ttft(sample: RequestSample) -> float | None:
     """Time to first token: from the intended send to the first event with text, reasoning included."""
     return None if sample.first_token_s is None else sample.first_token_s - sample.intended_s
+
+
+def answer_ttft(sample: RequestSample) -> float | None:
+    """Time to the first answer token: from the intended send to the first text of the answer, reasoning left out."""
+    return None if sample.first_answer_s is None else sample.first_answer_s - sample.intended_s
 
 
 def e2e(sample: RequestSample) -> float:
@@ -103,8 +112,9 @@ def output_tokens_in(sample: RequestSample, window: Window) -> float:
     tokens = sample.output_tokens or 0
     if sample.sent_s is None or not sample.token_events_s:
         return float(tokens) if window.holds(ended_at(sample)) else 0.0
-    inside = sum(window.holds(sample.sent_s + event) for event in sample.token_events_s)
-    return tokens * inside / len(sample.token_events_s)
+    sent, events = sample.sent_s, sample.token_events_s  # in order of time: their ends are looked up, not counted to
+    inside = bisect_right(events, window.end, key=sent.__add__) - bisect_right(events, window.start, key=sent.__add__)
+    return tokens * inside / len(events)
 
 
 def input_tokens_in(sample: RequestSample, window: Window) -> int:
@@ -127,41 +137,6 @@ def token_counts(samples: Iterable[RequestSample], *, says_cached: bool) -> Toke
     )
 
 
-def throughput(samples: Iterable[RequestSample], stage: Window) -> tuple[ThroughputPoint, ...]:
-    """Return output tokens per second and mean requests in flight, for each second of a stage (200 intervals at most)."""
-    step = max(1.0, stage.seconds / _MAX_POINTS)
-    count = int(stage.seconds / step)
-    tokens, busy = [0.0] * count, [0.0] * count
-
-    def bin_of(at: float) -> int:
-        return int((at - stage.start) / step)
-
-    for sample in samples:
-        begin, end = sample.sent_s if sample.sent_s is not None else sample.intended_s, ended_at(sample)
-        for index in range(max(0, bin_of(begin)), min(count - 1, bin_of(end)) + 1):
-            low = stage.start + index * step
-            busy[index] += Window(low, low + step).shares(begin, end)
-        if sample.outcome != "ok":
-            continue
-        times = [begin + event for event in sample.token_events_s] or [end]
-        for at in times:
-            if 0 <= (index := bin_of(at)) < count:
-                tokens[index] += (sample.output_tokens or 0) / len(times)
-    return tuple(
-        ThroughputPoint(
-            at_s=round((index + 0.5) * step, 3),
-            output_tokens_per_s=tokens[index] / step,
-            requests_in_flight=busy[index] / step,
-        )
-        for index in range(count)
-    )
-
-
 def describe(stage: Stage) -> str:
     """Return a stage in a few words, such as `8 users, closed loop`."""
-    match stage:
-        case ClosedLoop():
-            users = f"{stage.users} user{'s' if stage.users > 1 else ''}, closed loop"
-            return f"{users}, {stage.think_time_s:g} s think time" if stage.think_time_s else users
-        case OpenLoop():
-            return f"{stage.requests_per_s:g} requests/s, {stage.arrivals}, open loop"
+    return stages.describe(stage)

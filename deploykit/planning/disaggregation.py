@@ -4,7 +4,7 @@ Offered, never chosen: vLLM's own documentation says that disaggregated prefilli
 experimental; it shields running answers from long prompts. No measured point of it is in the calibration.
 """
 
-from deploykit.catalog.workload import mean_tokens
+from deploykit.catalog.requests import mean_request
 from deploykit.caveat import Caveat, Weight
 from deploykit.planning.plan import Alternative, Choice, Parallelism, Plan, Pool
 from deploykit.planning.request import PlanRequest
@@ -20,7 +20,8 @@ SOURCE = "docs.vllm.ai, features/disagg_prefill and features/nixl_connector_usag
 
 def disaggregated(request: PlanRequest, plan: Plan) -> Alternative | None:
     """Return the two pools, or None where prompts are short or there is one engine alone."""
-    prompt, output = mean_tokens(request.workload.prompt_tokens), mean_tokens(request.workload.output_tokens)
+    mean = mean_request(request.workload)
+    prompt, output = mean.computed, mean.output
     layout = plan.parallelism
     if layout.replicas < 2 or prompt < LONG_PROMPT or prompt < LONG_RATIO * output:
         return None

@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from deploykit.catalog.workload import ClosedLoop, Workload, max_tokens, mean_tokens
+from deploykit.catalog.requests import mean_request
+from deploykit.catalog.stages import highest_rate, most_users
+from deploykit.catalog.workload import ClosedLoop, OpenLoop, Workload
 from deploykit.planning.memory import Need
 from deploykit.planning.plan import SchedulerLimits
 from deploykit.planning.wishes import Wishes
@@ -42,16 +44,15 @@ class Traffic:
 
 def traffic_of(workload: Workload) -> Traffic:
     """Return a workload's token counts, and the most requests it has under way at once where that is known."""
-    shared = workload.shared_prefix
+    shared, mean = workload.shared_prefix, mean_request(workload)
     prefix = shared.tokens if shared else 0
-    output = mean_tokens(workload.output_tokens)
     return Traffic(
-        longest=prefix + max_tokens(workload.prompt_tokens) + max_tokens(workload.output_tokens),
-        own=mean_tokens(workload.prompt_tokens) + output,
+        longest=mean.longest,
+        own=mean.prompt - prefix + mean.output,
         prefix=prefix,
         prefixes=shared.distinct if shared else 0,
-        prompt=mean_tokens(workload.prompt_tokens),
-        peak=_peak(workload, output),
+        prompt=mean.computed,
+        peak=_peak(workload, mean.output),
     )
 
 
@@ -115,9 +116,9 @@ def _peak(workload: Workload, output_tokens: float) -> int | None:
     peaks: list[int] = []
     for stage in workload.stages:
         if isinstance(stage, ClosedLoop):
-            peaks.append(stage.users)
-        elif allowed is not None:
-            peaks.append(math.ceil(stage.requests_per_s * allowed))
+            peaks.append(most_users(stage))
+        elif allowed is not None and isinstance(stage, OpenLoop):
+            peaks.append(math.ceil(highest_rate(stage) * allowed))
         else:
             return None
     return max(peaks)

@@ -192,15 +192,21 @@ def gpu_budget(need: Need, ground: Ground, *, capacity_basis: str) -> MemoryBudg
     )
 
 
-def cpu_budget(ground: Ground, engine: CpuEngine, *, ram_gb: float | None) -> tuple[Need, MemoryBudget]:
-    """Return the sum and budget of a host without GPUs: the KV cache is given, the rest is what the engine takes."""
-    layout = Parallelism()
+def cpu_budget(
+    ground: Ground, engine: CpuEngine, layout: Parallelism, *, ram_gb: float | None
+) -> tuple[Need, MemoryBudget]:
+    """Return the sum and budget of a host without GPUs: the KV cache is given, the rest is what the engine takes.
+
+    The weights count whole, though ranks on several hosts share them: a stand-in's are megabytes.
+    """
     kv_gib = ground.kv_cache_bytes / GIB if ground.kv_cache_bytes else engine.kv_cache_gib
     weights_gib = ground.weights.gpu_gb * GB / GIB
     taken = weights_gib + engine.reserve_gib + kv_gib
     capacity = taken if ram_gb is None else ram_gb * GB / GIB
     sized = gpu_need(replace(ground, capacity_bytes=taken * GIB, utilization=1.0, kv_cache_bytes=None), layout)
-    need = replace(sized, reserve_gib=engine.reserve_gib)
+    need = replace(
+        sized, reserve_gib=engine.reserve_gib, communication_gib=0.0
+    )  # the cache is given, whatever else is needed
     lines = [
         MemoryLine(name="weights", gib=weights_gib, because=f"{ground.weights.gpu_gb:g} GB {ground.weights.basis}"),
         MemoryLine(name="processes", gib=engine.reserve_gib, because="the engine's own processes, measured"),

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from deploykit.base import Value
 from deploykit.catalog.calibration import Calibration
-from deploykit.catalog.workload import Slo, Workload, mean_tokens
+from deploykit.catalog.requests import mean_request
+from deploykit.catalog.workload import Slo, Workload
 from deploykit.planning.plan import SchedulerLimits
 from deploykit.planning.predicted import NotCalibrated, OperatingPoint, Prediction
 from deploykit.planning.prediction import predict
@@ -29,14 +30,9 @@ class Demand(Value):
 
 
 def demand_of(workload: Workload, *, peak: int | None, caching: bool) -> Demand:
-    """Return a workload's mean request; with prefix caching its shared prefix is found in the cache."""
-    prefix = workload.shared_prefix.tokens if workload.shared_prefix else 0
-    return Demand(
-        prompt=prefix + mean_tokens(workload.prompt_tokens),
-        cached=prefix if caching else 0,
-        output=mean_tokens(workload.output_tokens),
-        peak=peak,
-    )
+    """Return a workload's mean request; with prefix caching what an earlier request sent is found in the cache."""
+    mean = mean_request(workload)
+    return Demand(prompt=mean.prompt, cached=mean.reusable if caching else 0, output=mean.output, peak=peak)
 
 
 def operating_point(

@@ -28,6 +28,7 @@ from deploykit.planning.refusals import (
     does_not_fit,
     no_gpu,
     no_rehearsal,
+    not_as_many_hosts,
     too_little_ram,
 )
 from deploykit.planning.request import PlanRequest
@@ -138,8 +139,13 @@ def _rehearsal_plan(request: PlanRequest) -> Plan:
     on = Footing(checkpoint=checkpoint.name)
     wishes = read_wishes(later_choices(request, on))
     check_context(request, wishes)
+    if wishes.tensor is not None and wishes.tensor not in {1, request.nodes}:
+        raise not_as_many_hosts(request, wishes.tensor)
     ground = _host_ground(request, weights, wishes)
-    need, budget = cpu_budget(ground, engine, ram_gb=request.node.host.ram_gb)
+    # One process on each host, and no more: a replica, or a rank of the one engine over all of them.
+    spans = request.nodes > 1 and wishes.tensor == request.nodes
+    engine_layout = Parallelism(tensor=request.nodes, nodes_per_engine=request.nodes) if spans else Parallelism()
+    need, budget = cpu_budget(ground, engine, engine_layout, ram_gb=request.node.host.ram_gb)
     if budget.available_gib > budget.capacity_gib:
         raise too_little_ram(request, budget)
     longest = max_context(ground.architecture, checkpoint)
@@ -155,8 +161,10 @@ def _rehearsal_plan(request: PlanRequest) -> Plan:
     )
     budget = with_engine_figures(budget, need, limits)
     decided = Decided(
-        layout=Parallelism(),
-        layout_because="one process on one CPU: the CPU build fails on data and expert parallelism",
+        layout=engine_layout if spans else Parallelism(replicas=request.nodes),
+        layout_because="one engine over all hosts, a rank on each, as `tensor-parallel-size` wants"
+        if spans
+        else "one process on one CPU: the CPU build fails on data and expert parallelism",
         limits=limits,
         utilization=None,
         checkpoint_because="made on the spot: the right shape, random weights",

@@ -91,7 +91,18 @@ def no_rehearsal(request: PlanRequest, why: str) -> PlanningError:
     """Return the refusal of a rehearsal whose settings do not go with one process and its small KV cache."""
     return PlanningError(
         f"`{request.profile.name}` cannot be rehearsed so: {why}",
-        hint="a rehearsal is one process on one CPU with a small KV cache: take that setting back",
+        hint="a rehearsal is one process on each CPU with a small KV cache, and `tensor-parallel-size` is 1 or, for one engine "
+        "over several hosts, their number: take that setting back",
+    )
+
+
+def not_as_many_hosts(request: PlanRequest, ranks: int) -> PlanningError:
+    """Return the refusal of a rehearsed engine whose ranks are not as many as the hosts."""
+    there = "1 host" if request.nodes == 1 else f"{request.nodes} hosts"
+    return PlanningError(
+        f"`{request.profile.name}` cannot be rehearsed so: `tensor-parallel-size` {ranks} is one engine over {ranks} hosts, "
+        f"and there {'is' if request.nodes == 1 else 'are'} {there}",
+        hint=f"give {ranks} hosts (an inventory with -i, or `hosts` in deploykit.yaml), or take the setting back",
     )
 
 

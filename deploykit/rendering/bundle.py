@@ -1,6 +1,7 @@
 """A bundle: the rendered files that a node is brought to, under one digest."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -37,6 +38,16 @@ class Manifest(Value):
     digest: str = Field(description="SHA-256 over the sorted lines `sha256  path`, as sha256sum prints them.")
     files: tuple[ManifestEntry, ...]
 
+    @property
+    def recomputed(self) -> str:
+        """The digest that the entries give."""
+        return _digest(self.files)
+
+
+def _digest(files: Sequence["BundleFile | ManifestEntry"]) -> str:
+    lines = "".join(f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda f: f.path))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
 
 class Bundle(Value):
     """Rendered files, sorted by path."""
@@ -47,11 +58,10 @@ class Bundle(Value):
     def manifest(self) -> Manifest:
         """The digests of all files, and of the whole."""
         files = sorted(self.files, key=lambda f: f.path)
-        lines = "".join(f"{f.sha256}  {f.path}\n" for f in files)
         entries = tuple(
             ManifestEntry(path=f.path, sha256=f.sha256, bytes=len(f.content.encode()), purpose=f.purpose) for f in files
         )
-        return Manifest(digest=hashlib.sha256(lines.encode()).hexdigest(), files=entries)
+        return Manifest(digest=_digest(files), files=entries)
 
     def file(self, path: str) -> BundleFile:
         """Return the file at a path; KeyError if there is none."""

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from deploykit.base import Value
 from deploykit.catalog.catalog import nearest
 from deploykit.catalog.engine import Flag, FlagTable, RemovedFlag
+from deploykit.catalog.secretive import covered
 from deploykit.errors import Place, UnsupportedSettingError
 from deploykit.planning.plan import Choice
 
@@ -90,7 +91,7 @@ class FlagLint:
         if positive != name and positive in self._table.flags and _can_be_denied(positive, self._table.flags[positive]):
             if choice.value is not True:
                 raise _refusal(
-                    f"`{name}` takes only true, not {_show(choice.value)}", choice, f"write `{positive}: true`"
+                    f"`{name}` takes only true, not {_show(choice.value, name)}", choice, f"write `{positive}: true`"
                 )
             return positive, False
         # A single dash's short form is not accepted: in a config file every key becomes a long option.
@@ -104,8 +105,8 @@ class FlagLint:
         if bare in self._removed:
             gone = self._removed[bare]
             hint = f"use `{gone.instead}` instead" if gone.instead else "leave it out; nothing replaces it"
-            return _refusal(f"`{bare}` is gone from {release} (value {_show(choice.value)})", choice, hint)
-        what = f"`{name}` is not a flag of {release} (value {_show(choice.value)})"
+            return _refusal(f"`{bare}` is gone from {release} (value {_show(choice.value, name)})", choice, hint)
+        what = f"`{name}` is not a flag of {release} (value {_show(choice.value, name)})"
         if bare in self._table.flags:
             wanted = f"write `{bare}` without dashes in front" if name[0] == "-" else f"write `{bare}` as a mapping"
             return _refusal(what, choice, wanted)
@@ -126,10 +127,10 @@ class FlagLint:
         if _takes_json(flag):
             return name, _rendered_json(name, flag, value, choice)
         if isinstance(value, dict):
-            raise _refusal(f"`{name}` does not take a mapping, but got {_show(value)}", choice, _wants(flag))
+            raise _refusal(f"`{name}` does not take a mapping, but got {_show(value, name)}", choice, _wants(flag))
         if isinstance(value, list):
             if flag.nargs not in {"+", "*"}:
-                raise _refusal(f"`{name}` takes one value, not the list {_show(value)}", choice, _wants(flag))
+                raise _refusal(f"`{name}` takes one value, not the list {_show(value, name)}", choice, _wants(flag))
             if not value:
                 raise _refusal(f"`{name}` is an empty list", choice, "leave it out to get the engine's default")
             return name, [_scalar(name, flag, item, choice) for item in value]
@@ -144,7 +145,7 @@ class FlagLint:
         meant = (
             f"did you mean {' or '.join(f'`{c}`' for c in close)}?" if close else f"it has {', '.join(sorted(known))}"
         )
-        raise _refusal(f"vLLM {self._table.vllm} has no `{name}` called {_show(value)}", choice, meant)
+        raise _refusal(f"vLLM {self._table.vllm} has no `{name}` called {_show(value, name)}", choice, meant)
 
 
 def _name(text: str) -> str:
@@ -157,7 +158,7 @@ def _can_be_denied(name: str, flag: Flag) -> bool:
 
 def _rendered_bool(name: str, flag: Flag, value: JsonValue, choice: Choice) -> tuple[str | None, JsonValue]:
     if not isinstance(value, bool):
-        raise _refusal(f"`{name}` takes true or false, not {_show(value)}", choice, f"write `{name}: true`")
+        raise _refusal(f"`{name}` takes true or false, not {_show(value, name)}", choice, f"write `{name}: true`")
     if value:
         return name, True
     if flag.type == "flag":
@@ -180,7 +181,7 @@ def _rendered_json(name: str, flag: Flag, value: JsonValue, choice: Choice) -> J
     if isinstance(value, str):
         return value if flag.type in _JSON_OR_TEXT else _valid_json(name, value, choice)
     if not isinstance(value, dict | list):
-        raise _refusal(f"`{name}` takes JSON, not {_show(value)}", choice, "write a mapping or a list")
+        raise _refusal(f"`{name}` takes JSON, not {_show(value, name)}", choice, "write a mapping or a list")
     try:
         text = json.dumps(value, allow_nan=False)
     except ValueError:
@@ -192,20 +193,24 @@ def _valid_json(name: str, text: str, choice: Choice) -> str:
     try:
         json.loads(text)
     except ValueError as error:
-        raise _refusal(f"`{name}` takes JSON, and {_show(text)} is none: {error}", choice, "write a mapping") from None
+        raise _refusal(
+            f"`{name}` takes JSON, and {_show(text, name)} is none: {error}", choice, "write a mapping"
+        ) from None
     return text
 
 
 def _scalar(name: str, flag: Flag, value: JsonValue, choice: Choice) -> JsonValue:
     """Return one value after its checks: type, choices, and that argparse will not read it as another flag."""
     if not _fits(flag.type, value):
-        raise _refusal(f"`{name}` does not take {_show(value)}", choice, _wants(flag))
+        raise _refusal(f"`{name}` does not take {_show(value, name)}", choice, _wants(flag))
     if isinstance(value, str) and value.startswith("-") and not _NUMBER.fullmatch(value):
-        raise _refusal(f"`{name}` cannot be {_show(value)}: vLLM would read it as a flag", choice, _wants(flag))
+        raise _refusal(f"`{name}` cannot be {_show(value, name)}: vLLM would read it as a flag", choice, _wants(flag))
     if flag.choices and str(value) not in flag.choices:
         close = nearest(str(value), flag.choices) or flag.choices
         raise _refusal(
-            f"`{name}` cannot be {_show(value)} in this release", choice, f"use {' or '.join(f'`{c}`' for c in close)}"
+            f"`{name}` cannot be {_show(value, name)} in this release",
+            choice,
+            f"use {' or '.join(f'`{c}`' for c in close)}",
         )
     return value
 
@@ -243,8 +248,8 @@ def _wants(flag: Flag) -> str:
     return f"it takes {wanted}, or a list of such" if flag.nargs in {"+", "*"} else f"it takes {wanted}"
 
 
-def _show(value: JsonValue) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+def _show(value: JsonValue, name: str) -> str:
+    text = json.dumps(covered(value, name), ensure_ascii=False)
     return f"`{text if len(text) <= _SHOWN else text[:_SHOWN] + '...'}`"
 
 

@@ -1,116 +1,268 @@
-"""Engine addresses and the gateway's options in, Caddy's native JSON configuration out.
+"""Engine addresses, routes and the gateway's options in, HAProxy's configuration out.
 
-The engine's key guards /v1 alone, so the gateway lets nothing else through: no /metrics, /tokenize, /docs or
-development routes. JSON is Caddy's own format (https://caddyserver.com/docs/json/); it is data, not a template.
+The engine's key guards /v1 alone, so the gateway lets the release's routes through and nothing else. No secret stands
+in the text: it names files that lie beside it on the node (`SALT_FILE`, `KEYS_FILE`, `ENGINE_KEY_FILE`, `CERTIFICATE_FILE`).
+What a line does: https://docs.haproxy.org/2.6/configuration.html
 """
 
 import json
-from typing import Any
+from collections.abc import Iterable
 
-from deploykit.rendering.layout import METRICS_PORT, Instance
-from deploykit.rendering.options import GatewayOptions
+from deploykit.catalog.engine import CallerRoutes
+from deploykit.rendering.layout import METRICS_PORT, ROUTER_PORT, Instance
+from deploykit.rendering.options import CallerLimits, GatewayOptions
+from deploykit.rendering.router import use_router
+from deploykit.rendering.serve_config import comment
 
-KEY_VARIABLE = "DEPLOYKIT_API_KEY"
-"""Environment variable of the gateway's process that holds the key."""
+SALT_FILE = "salt.map"
+"""`salt` and the host's own salt, Base64."""
 
-_BODY_LIMIT = 64 * 1024 * 1024  # bytes; a prompt of a million tokens is a few MiB of text
-_JSON = {"Content-Type": ["application/json"]}
+KEYS_FILE = "keys.map"
+"""HMAC-SHA256, by the salt, of the SHA-256 of a caller's key, in lower-case hex, and the caller's name: one pair a line."""
+
+ENGINE_KEY_FILE = "engine-key.map"
+"""`engine` and the key that the engines ask for; empty where they ask for none."""
+
+CERTIFICATE_FILE = "tls.pem"
+"""Certificate, chain and private key."""
+
+BODY_LIMIT = 64 * 1024 * 1024
+"""Bytes of a request; a prompt of a million tokens is a few MiB of text."""
+
+ERRORS = {
+    400: "the request is not HTTP as it should be",
+    408: "the request did not arrive in time",
+    500: "the gateway failed",
+    502: "the engine ended the connection",
+    503: "no engine can take the request now; try again later",
+    504: "the engine did not answer in time",
+}
+"""What HAProxy itself answers with."""
+
+_GLOBAL = """\
+global
+    default-path config
+    log stdout format raw local0 info
+    stats socket "${RUNTIME_DIRECTORY}/admin.sock" mode 600 level admin expose-fd listeners
+    maxconn 8000
+    # A reload leaves open streams to the process before; this is when they end at the latest.
+    hard-stop-after 1h
+    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
+
+defaults
+    mode http
+    log global
+    option dontlognull
+    option log-health-checks
+    # A caller that has gone away frees its place in the engine.
+    option abortonclose
+    # The engine's server closes idle connections after 5 s; a connection that is kept could just be closing.
+    option http-server-close
+    http-reuse never
+    timeout connect 5s
+    timeout http-request 30s
+    timeout http-keep-alive 1m
+    # How long a caller may neither take nor send a byte that is waited for.
+    timeout client 2m
+    # How long an engine may be silent: an answer that is not streamed has its first byte after its last token.
+    timeout server 1h
+    timeout queue 10s
+    # An engine's host that is gone says nothing: it is asked whether it is there. A busy one answers.
+    option srvtcpka
+    srvtcpka-idle 20s
+    srvtcpka-intvl 5s
+    srvtcpka-cnt 4
+    # Longer than a busy engine lets one token wait.
+    timeout check 2m
+    # Only a connection that was refused is tried elsewhere: a prompt that ends one engine must not end the next.
+    retries 3
+    retry-on conn-failure
+    option redispatch 1
+"""
+
+_METRICS = f"""\
+frontend metrics
+    bind 127.0.0.1:{METRICS_PORT}
+    option dontlog-normal
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+    http-request deny status 404"""
+
+_LOG = (
+    '{"time":%Ts.%ms,"request":"%ID","client":"%ci","caller":"%[var(txn.caller)]","method":"%HM",'
+    '"path":"%[var(txn.path),json(utf8s)]","status":%ST,"bytes":%B,"engine":"%s","wait_ms":%Tw,'
+    '"first_byte_ms":%Tr,"total_ms":%Ta,"retries":"%rc","end":"%ts"}'
+)
+"""A request's line in the journal: the caller's name and never the key, the path without its query, no bodies."""
 
 
-def gateway_json(found: tuple[Instance, ...], options: GatewayOptions) -> str:
-    """Return the configuration's text: same engines and options, same bytes."""
-    answering = tuple(instance for instance in found if not instance.headless)
-    return json.dumps(_config(answering, options), indent=2) + "\n"
+def haproxy_cfg(
+    found: Iterable[Instance],
+    options: GatewayOptions,
+    *,
+    model: str,
+    routes: CallerRoutes,
+    routed: tuple[str, ...] = (),
+    header: Iterable[str] = (),
+) -> str:
+    """Return haproxy.cfg.
 
+    Args:
+        found: the engine processes; headless ones get no requests.
+        options: port, certificate, callers and their limits.
+        model: the served model's name, for the completion that shows whether an engine serves.
+        routes: what callers may ask.
+        routed: paths that go through the router; none where there is none.
+        header: lines of the comment at the top.
 
-def _config(engines: tuple[Instance, ...], options: GatewayOptions) -> dict[str, Any]:
-    server: dict[str, Any] = {
-        "listen": [f":{options.port}"],
-        "routes": _routes(engines, options),
-        # No write timeout: an answer may stream for as long as it takes.
-        "read_header_timeout": "30s",
-        "idle_timeout": "5m",
-        "logs": {},
-        "metrics": {},
-    }
-    if options.domain is None:
-        server["automatic_https"] = {"disable": True}
-    metrics = {
-        "listen": [f"127.0.0.1:{METRICS_PORT}"],
-        "routes": [{"match": [{"path": ["/metrics"]}], "handle": [{"handler": "metrics"}]}],
-        "automatic_https": {"disable": True},
-    }
-    apps: dict[str, Any] = {"http": {"grace_period": "60s", "servers": {"gateway": server, "metrics": metrics}}}
-    if options.domain is not None:
-        apps["tls"] = {"automation": {"policies": [{"subjects": [options.domain]}]}}
-    # The admin endpoint would let every process on the node rewrite these rules without a password.
-    return {"admin": {"disabled": True, "config": {"persist": False}}, "apps": apps}
-
-
-def _routes(engines: tuple[Instance, ...], options: GatewayOptions) -> list[dict[str, Any]]:
-    proxy = _proxy(engines)
-    guard = [_guard()] if options.key_required else []
-    routes = [
-        _route({"path": ["/health"], "method": ["GET", "HEAD"]}, [proxy]),
-        *guard,
-        _route({"path": ["/v1/*"]}, [{"handler": "request_body", "max_size": _BODY_LIMIT}, proxy]),
-        _route({}, [_answer(404, "not found: this gateway serves /v1/ and /health")]),
-    ]
-    if options.domain is None:
-        return routes
-    return [
-        {"match": [{"host": [options.domain]}], "handle": [{"handler": "subroute", "routes": routes}], "terminal": True}
-    ]
-
-
-def _guard() -> dict[str, Any]:
-    """Return the route that answers 401 to every key but the right one."""
-    # An expression compares the whole header; a header matcher would take a `*` at either end of the key for a
-    # wildcard. Without a key in the environment nobody gets in.
-    right = (
-        f"{{env.{KEY_VARIABLE}}} != '' && {{http.request.header.Authorization}} == 'Bearer ' + {{env.{KEY_VARIABLE}}}"
+    """
+    engines = tuple(instance for instance in found if not instance.headless)
+    parts = (
+        comment(*header) + _GLOBAL + "\n".join(_own_errors()),
+        "\n".join(_frontend(options, routes, use_router(routed, engines=len(engines)))),
+        "\n".join(_engines(engines, options, model)),
+        *(["\n".join(_router(options, model))] if routed else []),
+        _METRICS,
     )
-    denied = _answer(401, "a valid bearer key is required")
-    denied["headers"] = {**_JSON, "WWW-Authenticate": ["Bearer"]}
-    return _route({"path": ["/v1/*"], "not": [{"expression": right}]}, [denied])
+    return "\n\n".join(parts) + "\n"
 
 
-def _proxy(engines: tuple[Instance, ...]) -> dict[str, Any]:
-    # A busy engine answers /health late; a probe that is too eager would take it out just when it is needed.
-    health: dict[str, Any] = {
-        "active": {"uri": "/health", "interval": "10s", "timeout": "10s", "expect_status": 200},
-    }
-    if len(engines) > 1:
-        # Of a single engine nothing is gained by not asking it.
-        health["passive"] = {"fail_duration": "10s", "max_fails": 3}
-    return {
-        "handler": "reverse_proxy",
-        "upstreams": [{"dial": engine.address} for engine in engines],
-        "load_balancing": {
-            "selection_policy": {"policy": "least_conn"},
-            "try_duration": "5s",
-            "try_interval": "250ms",
-        },
-        "health_checks": health,
-        "flush_interval": -1,
-        "transport": {
-            "protocol": "http",
-            "dial_timeout": "5s",
-            # An answer that is not streamed has its first byte after its last token.
-            "response_header_timeout": "1h",
-            # The engine's server closes idle connections after 5 s; a proxy that keeps them longer sends a request
-            # into a connection that is being closed.
-            "keep_alive": {"idle_timeout": "3s", "max_idle_conns_per_host": 1024},
-            "versions": ["1.1"],
-        },
-    }
+def _frontend(options: GatewayOptions, routes: CallerRoutes, chosen: list[str]) -> list[str]:
+    secure = f" ssl crt {CERTIFICATE_FILE} alpn h2,http/1.1" if options.tls != "off" else ""
+    lines = [
+        "frontend gateway",
+        f"bind :::{options.port} v4v6{secure}",
+        f"log-format {_quoted(_LOG)}",
+        "unique-id-format %[uuid()]",
+        "http-request set-var(txn.path) path",
+        "http-request set-header X-Request-Id %[unique-id]",
+        "http-after-response set-header X-Request-Id %[unique-id]",
+        "# Whether it serves is asked of the gateway, not of an engine: everybody may ask.",
+        "acl is_health path /health",
+        "acl reads method GET HEAD",
+        "http-request deny status 405 " + _error(405, "ask for /health with GET", 'hdr Allow "GET, HEAD"') + " if is_health !reads",
+        "http-request deny status 503 if is_health { nbsrv(engines) lt 1 }",
+        "http-request return status 200 content-type application/json string " + _quoted('{"status": "ok"}') + " if is_health",
+        f"acl is_read path {' '.join(routes.get)}",
+        f"acl is_asked path {' '.join(routes.post)}",
+        "http-request deny status 404 " + _error(404, "there is no such path here") + " unless is_read or is_asked",
+        "http-request deny status 405 " + _error(405, "ask for this path with GET", 'hdr Allow "GET, HEAD"') + " if is_read !reads",
+        "http-request deny status 405 " + _error(405, "ask for this path with POST", "hdr Allow POST") + " if is_asked !METH_POST",
+    ]  # fmt: skip
+    if options.key_required:
+        lines += _keys(options)
+    lines += [
+        "# Only a length that is given beforehand can be held against a limit; one with more digits would overflow.",
+        "http-request deny status 411 " + _error(411, "a request with a body must say its Content-Length") + " if { req.fhdr(transfer-encoding) -m found } or is_asked !{ req.fhdr(content-length) -m found }",
+        "http-request deny status 413 " + _error(413, f"a request may have up to {BODY_LIMIT} bytes") + f" if {{ req.fhdr(content-length),length gt {len(str(BODY_LIMIT))} }} or {{ req.hdr_val(content-length) gt {BODY_LIMIT} }}",
+        "# A short body is taken in whole before an engine hears of it; of a long one the first part.",
+        "http-request wait-for-body time 30s if is_asked",
+        "http-request del-header Authorization",
+        f'http-request set-header Authorization "Bearer %[str(engine),map_str({ENGINE_KEY_FILE})]" if {{ str(engine),map_str({ENGINE_KEY_FILE}) -m found }}',
+        *chosen,
+        "default_backend engines",
+    ]  # fmt: skip
+    return _indented(lines)
 
 
-def _route(match: dict[str, Any], handle: list[dict[str, Any]]) -> dict[str, Any]:
-    route: dict[str, Any] = {"match": [match]} if match else {}
-    return {**route, "handle": handle, "terminal": True}
+def _keys(options: GatewayOptions) -> list[str]:
+    """Return who gets in, and how much of it."""
+    known = f"http_auth_bearer,sha2(256),hex,lower,hmac(sha256,txn.salt),hex,lower,map_str({KEYS_FILE})"
+    lines = [
+        "# A key is known by its salted hash; without a file of hashes nobody gets in.",
+        f"http-request set-var(txn.salt) str(salt),map_str({SALT_FILE})",
+        f"http-request set-var(txn.caller) {known}",
+        "http-request deny status 401 "
+        + _error(401, "a valid bearer key is required", "hdr WWW-Authenticate Bearer", code="invalid_api_key")
+        + " unless { var(txn.caller) -m found }",
+        "stick-table type string len 64 size 1k expire 5m store conn_cur,gpc0_rate(1m)",
+        "http-request track-sc0 var(txn.caller)",
+    ]
+    for caller in options.callers:
+        lines += _limits(caller)
+    return [*lines, "# What was refused does not count.", "http-request sc-inc-gpc0(0)"]
 
 
-def _answer(status: int, message: str) -> dict[str, Any]:
-    body = json.dumps({"error": {"message": message, "code": status}})
-    return {"handler": "static_response", "status_code": status, "headers": dict(_JSON), "body": body}
+def _limits(caller: CallerLimits) -> list[str]:
+    lines = []
+    who = f"{{ var(txn.caller) -m str {caller.name} }}"
+    if caller.concurrent is not None:
+        says = f"{caller.name} may have {caller.concurrent} requests at a time"
+        error = _error(429, says, "hdr Retry-After 1", code="concurrency_limit_exceeded")
+        lines.append(f"http-request deny status 429 {error} if {who} {{ sc0_conn_cur gt {caller.concurrent} }}")
+    if caller.requests_per_minute is not None:
+        says = f"{caller.name} may send {caller.requests_per_minute} requests a minute"
+        # Within the window one place becomes free this often.
+        wait_s = max(1, -(-60 // caller.requests_per_minute))
+        error = _error(429, says, f"hdr Retry-After {wait_s}", code="rate_limit_exceeded")
+        lines.append(
+            f"http-request deny status 429 {error} if {who} {{ sc0_gpc0_rate ge {caller.requests_per_minute} }}"
+        )
+    return lines
+
+
+def _engines(engines: tuple[Instance, ...], options: GatewayOptions, model: str) -> list[str]:
+    balance = ["balance leastconn"]
+    if options.session_header is not None:
+        # A session stays where its prefix is cached, unless that engine has half as much again as its share.
+        balance = [f"balance hdr({options.session_header})", "hash-type consistent", "hash-balance-factor 150"]
+    lines = [
+        "backend engines",
+        *balance,
+        *_checks(options, model),
+        *(f"server {engine.name} {engine.address}" for engine in engines),
+    ]
+    return _indented(lines)
+
+
+def _router(options: GatewayOptions, model: str) -> list[str]:
+    """Return the router as a server like an engine; its /health is good while all its engines are."""
+    return _indented(["backend router", *_checks(options, model), f"server router 127.0.0.1:{ROUTER_PORT}"])
+
+
+def _checks(options: GatewayOptions, model: str) -> list[str]:
+    """Return how a server shows that it serves."""
+    json_type = "hdr Content-Type application/json"
+    probe = json.dumps({"model": model, "prompt": "ok", "max_tokens": 1})
+    engine_key = f'hdr Authorization "Bearer %[str(engine),map_str({ENGINE_KEY_FILE})]"'
+    ask = "ver HTTP/1.1 hdr Host engine hdr Connection close"
+    check = f"check inter {options.probe_interval_s}s fastinter 2s downinter 5s fall 2 rise 1"
+    return [
+        "# /health says 200 on engines whose first request then fails, so each is asked for a token as well.",
+        "option httpchk",
+        "http-check connect",
+        f"http-check send meth GET uri /health {ask}",
+        "http-check expect status 200",
+        "http-check connect",
+        f"http-check send meth POST uri /v1/completions {ask} {json_type} {engine_key} body {_quoted(probe)}",
+        "http-check expect status 200",
+        f"default-server {check} observe layer4 error-limit 1 on-error fastinter",
+    ]
+
+
+def _own_errors() -> list[str]:
+    later = {503: " hdr Retry-After 5"}
+    return [
+        f"    http-error status {status} {_error(status, says)}{later.get(status, '')}"
+        for status, says in ERRORS.items()
+    ]
+
+
+_TYPES = {401: "authentication_error", 429: "rate_limit_error", 404: "not_found_error"}
+
+
+def _error(status: int, says: str, *more: str, code: str | None = None) -> str:
+    """Return what follows a status in a rule: a body as OpenAI's API words its errors, and headers."""
+    kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    body = json.dumps({"error": {"message": says, "type": kind, "param": None, "code": code or str(status)}})
+    return " ".join(["content-type application/json string", _quoted(body), *more])
+
+
+def _quoted(text: str) -> str:
+    """Return text as one word: single quotes hide everything but themselves; double ones know escapes and variables."""
+    if "'" not in text:
+        return f"'{text}'"
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [lines[0], *(f"    {line}" for line in lines[1:])]

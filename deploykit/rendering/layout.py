@@ -10,11 +10,30 @@ from deploykit.errors import PlanningError, UnsupportedSettingError
 from deploykit.planning.plan import Choice, Parallelism, Plan
 from deploykit.rendering.options import GatewayOptions
 
-METRICS_PORT = 2019
-"""Where the gateway shows its own metrics, on loopback: the port Caddy's documentation uses for it."""
+METRICS_PORT = 8405
+"""Where the gateway shows its own metrics, on loopback: the port HAProxy's documentation uses for it."""
+
+ROUTER_PORT = 8406
+"""Where the router answers the gateway, on loopback."""
+
+ROUTER_METRICS_PORT = 8407
+"""Where the router shows its own metrics, on loopback."""
 
 MONITORING_PORT = 9090
 """Where Prometheus shows what it gathered, on the first node's loopback: its own default."""
+
+NODE_EXPORTER_PORT = 9100
+"""Where each node's exporter answers: its own default."""
+
+GPU_EXPORTER_PORT = 9400
+"""Where each GPU node's DCGM exporter answers: its own default."""
+
+PROBE_PORT = 9115
+"""Where the exporter that probes the gateway's certificate answers, on the first node's loopback: its own default."""
+
+GATEWAY, PROMETHEUS, NODE_EXPORTER = "the gateway", "Prometheus", "the node exporter"
+GPU_EXPORTER, PROBE = "the GPU exporter", "the certificate's probe"
+"""Who listens, in words."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "local"})
 
@@ -91,7 +110,7 @@ def instances(
         )
     ports = _ports(plan, gateway, flags)
     found = tuple(i for pool in pools(plan) for i in _placed(plan, pool, names, gateway, ports))
-    _check_ports(found, plan, gateway)
+    listeners(found, plan, gateway)  # refuses ports that clash
     return tuple(i.model_copy(update={"interface": interface}) if i.ranks > 1 else i for i in found)
 
 
@@ -195,27 +214,57 @@ def _listen(plan: Plan, node: int, host: str, gateway: GatewayOptions) -> str:
     chosen = next((c for c in plan.settings if c.setting == "host" and not is_planners(c)), None)
     if chosen is not None and isinstance(chosen.value, str):
         return chosen.value
-    local = plan.stand_in is not None or host in _LOOPBACK or (gateway.enabled and node == 0)
+    local = (
+        host in _LOOPBACK or (gateway.enabled and node == 0) or (plan.stand_in is not None and host == f"node-{node}")
+    )
     return "127.0.0.1" if local else "0.0.0.0"  # noqa: S104 - clients or the gateway on another node must reach it
 
 
+def gateway_name(found: tuple[Instance, ...], gateway: GatewayOptions) -> str:
+    """Return what callers and the certificate call the gateway: its domain, or the address of the first node."""
+    return gateway.domain or next(i.host for i in found if i.node_index == 0)
+
+
+def at_home(hosts: tuple[str, ...]) -> bool:
+    """Return whether a plan stays on this machine, or names no hosts yet: then nobody calls from outside."""
+    return all(host in _LOOPBACK or host == f"node-{index}" for index, host in enumerate(hosts))
+
+
 def monitored(plan: Plan, gateway: GatewayOptions) -> bool:
-    """Return whether Prometheus is installed: a rehearsal's machine is not its business."""
-    return gateway.monitoring and plan.stand_in is None
+    """Return whether Prometheus is installed: a rehearsal on this machine, which has no gateway, is not its business."""
+    return gateway.monitoring and (plan.stand_in is None or gateway.enabled)
 
 
-def _check_ports(found: tuple[Instance, ...], plan: Plan, gateway: GatewayOptions) -> None:
-    """Refuse ports that do not exist or that two listeners of one node would share."""
-    taken = {(0, MONITORING_PORT): "the monitoring"} if monitored(plan, gateway) else {}
+def listeners(found: tuple[Instance, ...], plan: Plan, gateway: GatewayOptions) -> dict[tuple[int, int], str]:
+    """Return who listens, by (node's position in the inventory, port).
+
+    Raises:
+        UnsupportedSettingError: there is no such port, or two listeners of one node would share it.
+
+    """
+    taken = _monitoring_ports(plan, gateway) if monitored(plan, gateway) else {}
     if gateway.enabled:
         taken[0, METRICS_PORT] = "the gateway's metrics"
-        _take(taken, 0, gateway.port, "the gateway")
+        if gateway.router and sum(not instance.headless for instance in found) > 1:
+            taken |= {(0, ROUTER_PORT): "the router", (0, ROUTER_METRICS_PORT): "the router's metrics"}
+        _take(taken, 0, gateway.port, GATEWAY)
     for instance in found:
         wanted = {} if instance.headless else {instance.port: instance.name}
         if instance.rank == 0 and instance.ranks > 1:
             wanted |= {port: "the ranks" for port in (instance.master_port, instance.data_port) if port}
         for port, who in wanted.items():
             _take(taken, instance.node_index, port, who)
+    return taken
+
+
+def _monitoring_ports(plan: Plan, gateway: GatewayOptions) -> dict[tuple[int, int], str]:
+    every = {NODE_EXPORTER_PORT: NODE_EXPORTER}
+    if plan.runtime == "cuda":
+        every[GPU_EXPORTER_PORT] = GPU_EXPORTER
+    first = {(0, MONITORING_PORT): PROMETHEUS}
+    if gateway.enabled and gateway.tls != "off":
+        first[0, PROBE_PORT] = PROBE
+    return first | {(node, port): who for node in range(plan.nodes) for port, who in every.items()}
 
 
 def _take(taken: dict[tuple[int, int], str], node: int, port: int, who: str) -> None:

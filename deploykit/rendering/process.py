@@ -20,12 +20,22 @@ _RANKS = frozenset({
 _BETWEEN_NODES = {"distributed-executor-backend": "mp", "data-parallel-backend": "mp"}
 """What `--nnodes` works with (vLLM 0.32, engine/arg_utils.py and config/parallel.py refuse the rest)."""
 
+_WEIGHTS = {
+    "model": "name the model itself (`deploykit models`), or write a profile for it: docs/how-to/add-a-model.md",
+    "revision": "`deploykit lock` pins it; a model's profile may name another one",
+}
+"""What decides which weights are served, and what decides it instead: the engine would load others than were verified."""
+
 _FRONT_END = frozenset({"api-server-count"})
 """What a rank without HTTP refuses."""
 
 
 def settings_of(plan: Plan, instance: Instance) -> tuple[Choice, ...]:
     """Return the plan's settings with what it leaves to the renderer: the model's name, the layout, the endpoint."""
+    for choice in (*plan.settings, *plan.overridden):
+        if _flag(choice) in _WEIGHTS and not is_planners(choice):
+            because = "weights are served as the plan's model and `deploykit.lock` say"
+            raise _refusal(choice, because, _WEIGHTS[_flag(choice)])
     placed = tuple(_endpoint(instance))
     planned = tuple(choice for choice in plan.settings if _is_kept(choice, placed, instance))
     names = {_flag(choice) for choice in planned}

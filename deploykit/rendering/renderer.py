@@ -3,18 +3,22 @@
 from collections.abc import Iterator
 
 from deploykit.catalog.engine import EngineRelease, FlagTable
+from deploykit.catalog.exporters import Exporters
 from deploykit.catalog.node import Node
 from deploykit.catalog.profile import Profile
+from deploykit.catalog.weights_lock import WeightsLock
 from deploykit.errors import PlanningError
 from deploykit.planning.plan import Plan
-from deploykit.rendering.ansible_vars import RECIPE, vars_yaml
+from deploykit.rendering.ansible_vars import RECIPE, WEIGHTS, vars_yaml
 from deploykit.rendering.bundle import Bundle, BundleFile
+from deploykit.rendering.container_unit import container_unit, unit_path
 from deploykit.rendering.environment import env_text
-from deploykit.rendering.gateway import gateway_json
+from deploykit.rendering.gateway import haproxy_cfg
 from deploykit.rendering.layout import Instance, instances, monitored
-from deploykit.rendering.monitoring import alerts_yaml, prometheus_yaml
-from deploykit.rendering.options import GatewayOptions
+from deploykit.rendering.monitoring.files import monitoring_files
+from deploykit.rendering.options import ContainerOptions, GatewayOptions, MonitoringOptions
 from deploykit.rendering.process import environment_of, settings_of
+from deploykit.rendering.router import routed_paths
 from deploykit.rendering.serve_config import serve_yaml
 
 
@@ -27,7 +31,11 @@ def render(  # noqa: PLR0913 - every one is a fact of its own
     flags: FlagTable,
     hosts: tuple[str, ...],
     gateway: GatewayOptions,
+    exporters: Exporters,
+    monitoring: MonitoringOptions,
     interface: str | None = None,
+    weights: WeightsLock | None = None,
+    container: ContainerOptions | None = None,
 ) -> Bundle:
     """Return the bundle of a plan.
 
@@ -39,7 +47,11 @@ def render(  # noqa: PLR0913 - every one is a fact of its own
         flags: that release's flag table.
         hosts: addresses in the order of the inventory, one per node; empty for a dry run without hosts.
         gateway: what stands in front of the engines.
+        exporters: what the exporters beside the engine call their series.
+        monitoring: what the alerts hold the deployment against.
         interface: the network interface over which the nodes of one engine find each other; null leaves it to them.
+        weights: the files that may be served; null where they are not locked, and then they cannot be fetched.
+        container: the image that the engine runs in; null where it has an environment of its own on the hosts.
 
     Raises:
         UnsupportedSettingError: a setting that the release does not have, or not with that value.
@@ -47,23 +59,53 @@ def render(  # noqa: PLR0913 - every one is a fact of its own
 
     """
     found = instances(plan, hosts=hosts, gateway=gateway, flags=flags, interface=interface)
-    runtime = engine.cpu if plan.runtime == "cpu" else engine.cuda
     header = header_of(plan)
     files = [plan_file(plan)]
     files += [file for instance in found for file in _engine_files(plan, instance, engine, flags, header)]
-    variables = vars_yaml(plan, found, node=node, profile=profile, runtime=runtime, gateway=gateway, header=header)
+    if container is not None:
+        files += [_unit(plan, instance, engine, container, header) for instance in found]
+    variables = vars_yaml(
+        plan,
+        found,
+        node=node,
+        profile=profile,
+        engine=engine,
+        gateway=gateway,
+        exporters=exporters,
+        weights=weights,
+        container=container,
+        header=header,
+    )
     files.append(BundleFile(path="ansible/vars.yaml", content=variables, purpose="Variables of the playbooks' roles."))
     if plan.stand_in is not None:
         files.append(_recipe(plan, profile))
+    if weights is not None:
+        purpose = "The weights that may be served: every file with size and SHA-256."
+        files.append(BundleFile(path=WEIGHTS, content=weights.as_json(), purpose=purpose))
     if gateway.enabled:
-        rules = gateway_json(found, gateway)
+        rules = haproxy_cfg(
+            found,
+            gateway,
+            model=plan.served_model_name,
+            routes=engine.caller_routes,
+            routed=routed_paths(found, gateway, engine),
+            header=header,
+        )
         files.append(
             BundleFile(
-                path="gateway/caddy.json", content=rules, purpose="The gateway: what it lets through, and where to."
+                path="gateway/haproxy.cfg", content=rules, purpose="The gateway: what it lets through, and where to."
             )
         )
     if monitored(plan, gateway):
-        files += _monitoring_files(plan, found, engine, gateway, header)
+        files += monitoring_files(
+            plan,
+            found,
+            metrics=engine.metrics,
+            exporters=exporters,
+            gateway=gateway,
+            options=monitoring,
+            header=header,
+        )
     return Bundle(files=tuple(sorted(files, key=lambda file: file.path)))
 
 
@@ -92,6 +134,21 @@ def _engine_files(
     yield BundleFile(path=f"{folder}/engine.env", content=environment, purpose=f"Environment of {instance.name}.")
 
 
+def _unit(
+    plan: Plan, instance: Instance, engine: EngineRelease, container: ContainerOptions, header: tuple[str, ...]
+) -> BundleFile:
+    text = container_unit(
+        instance,
+        image=container.image,
+        served_model_name=plan.served_model_name,
+        environment=environment_of(plan, instance),
+        build=engine.cuda.environment,
+        draft=plan.draft is not None,
+        header=(*header, f"Instance: {instance.name} on {instance.host}."),
+    )
+    return BundleFile(path=unit_path(instance), content=text, purpose=f"podman unit of {instance.name}.")
+
+
 def _recipe(plan: Plan, profile: Profile) -> BundleFile:
     if profile.stand_in is None:
         raise PlanningError(
@@ -101,18 +158,3 @@ def _recipe(plan: Plan, profile: Profile) -> BundleFile:
     return BundleFile(
         path=RECIPE, content=profile.stand_in.as_json(), purpose="How the tiny random stand-in is made on the spot."
     )
-
-
-def _monitoring_files(
-    plan: Plan,
-    found: tuple[Instance, ...],
-    engine: EngineRelease,
-    gateway: GatewayOptions,
-    header: tuple[str, ...],
-) -> list[BundleFile]:
-    scrape = prometheus_yaml(plan, found, gateway, header=header)
-    alerts = alerts_yaml(engine.metrics, gateway, header=header)
-    return [
-        BundleFile(path="monitoring/prometheus.yml", content=scrape, purpose="What Prometheus reads."),
-        BundleFile(path="monitoring/alerts.yml", content=alerts, purpose="What it warns of, on its own Alerts page."),
-    ]

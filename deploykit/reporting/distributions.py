@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from deploykit.base import Value
+from deploykit.measuring import censoring
 from deploykit.measuring import window as w
 from deploykit.measuring.measurements import StageMeasurement, ThroughputPoint
 from deploykit.measuring.samples import RequestSample
@@ -16,10 +17,13 @@ TRACE_POINTS = 180
 
 
 class Curve(Value):
-    """An empirical distribution: the share of values at or below each number of seconds."""
+    """An empirical distribution: the share of values at or below each number of seconds.
+
+    It ends below 1 where requests failed: their times are longer than any that was seen.
+    """
 
     metric: Metric
-    count: int = Field(description="Values it was made from.")
+    count: int = Field(description="Values it was made from, those that a failure cut short included.")
     seconds: tuple[float, ...]
     shares: tuple[float, ...]
 
@@ -27,10 +31,11 @@ class Curve(Value):
 def curves(samples: Iterable[RequestSample], stage: StageMeasurement) -> tuple[Curve, ...]:
     """Return a curve per latency of the stage's window; a latency without values has none."""
     window = w.Window(stage.window_start_s, stage.window_end_s)
-    inside = w.succeeded((sample for sample in samples if sample.stage == stage.stage), window)
-    made = [_curve(metric, [v for sample in inside for v in values(sample)]) for metric, values in _VALUES.items()]
+    of_stage = [sample for sample in samples if sample.stage == stage.stage]
+    inside = [*w.succeeded(of_stage, window), *w.failed(of_stage, window)]
+    made = [_curve(metric, known(inside)) for metric, known in _KNOWN.items()]
     # Where the measurement withholds a latency, so does the plot.
-    return tuple(curve for curve in made if curve.count and getattr(stage, curve.metric).max is not None)
+    return tuple(curve for curve in made if curve.seconds and getattr(stage, curve.metric).max is not None)
 
 
 def thinned(points: tuple[ThroughputPoint, ...], limit: int = TRACE_POINTS) -> tuple[ThroughputPoint, ...]:
@@ -49,20 +54,16 @@ def thinned(points: tuple[ThroughputPoint, ...], limit: int = TRACE_POINTS) -> t
     )
 
 
-def _only(value: float | None) -> list[float]:
-    return [] if value is None else [value]
-
-
-_VALUES: dict[Metric, Callable[[RequestSample], list[float]]] = {
-    "ttft": lambda sample: _only(w.ttft(sample)),
-    "tpot": lambda sample: _only(w.tpot(sample)),
-    "itl": w.gaps,
-    "e2e": lambda sample: [w.e2e(sample)],
+_KNOWN: dict[Metric, Callable[[list[RequestSample]], censoring.Known]] = {
+    "ttft": censoring.ttft,
+    "tpot": censoring.tpot,
+    "itl": censoring.gaps,
+    "e2e": censoring.e2e,
 }
 
 
-def _curve(metric: Metric, values: list[float]) -> Curve:
-    ordered, count = sorted(values), len(values)
+def _curve(metric: Metric, known: censoring.Known) -> Curve:
+    ordered, count, every = sorted(known.seen), len(known.seen), len(known.seen) + len(known.cut)
     if count <= CURVE_POINTS:
         ranks = list(range(count))
     else:
@@ -72,7 +73,7 @@ def _curve(metric: Metric, values: list[float]) -> Curve:
         ranks = sorted({*body, *tail})
     return Curve(
         metric=metric,
-        count=count,
+        count=every,
         seconds=tuple(round(ordered[rank], 6) for rank in ranks),
-        shares=tuple(round((rank + 1) / count, 6) for rank in ranks),
+        shares=tuple(round((rank + 1) / every, 6) for rank in ranks),
     )

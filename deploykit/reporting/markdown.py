@@ -3,10 +3,10 @@
 import re
 
 from deploykit.caveat import Caveat, Weight
-from deploykit.reporting import sections, words
-from deploykit.reporting.content import Section
+from deploykit.reporting import measured, searched, sections, words
+from deploykit.reporting.mermaid import charts
 from deploykit.reporting.report import Report, rest
-from deploykit.reporting.table import inline, table
+from deploykit.reporting.table import details, folded, inline, table
 from deploykit.units import show_usd
 
 COMMENT_LIMIT = 65_536
@@ -22,12 +22,15 @@ def markdown(report: Report) -> str:
     """Return the report as Markdown that fits a comment; what does not fit is left out and named."""
     text = "\n\n".join(part for part in _visible(report) if part)
     left_out = []
-    for section in sections.details(report):
-        folded = f"\n\n{_folded(section.title, _body(section))}"
-        if len(text) + len(folded) + _ROOM > COMMENT_LIMIT:
-            left_out.append(section.title)
+    drawn = charts(report)
+    parts = [("Charts", details("Charts", drawn))] if drawn else []
+    parts += [(section.title, folded(section)) for section in sections.details(report)]
+    for title, body in parts:
+        part = f"\n\n{body}"
+        if len(text) + len(part) + _ROOM > COMMENT_LIMIT:
+            left_out.append(title)
         else:
-            text += folded
+            text += part
     if left_out:
         text += f"\n\nLeft out, to fit a comment (it is in report.html): {', '.join(left_out)}."
     return f"{text}\n\n<sub>deploykit, {words.moment(report.made_at)}. Updated in place.</sub>\n"
@@ -46,8 +49,10 @@ def summary(report: Report) -> str:
         "",
         f"$ per million tokens: {words.mix_line(report.comparison)}",
         *_bill_lines(report),
+        *(["", *report.decisions[0].says] if report.decisions else []),
         "",
         _speed(report),
+        measured.client(report),
     ]
     heavy = [*report.caveats_of(Weight.INVALID), *report.caveats_of(Weight.DOUBT)]
     lines += ["", *(f"{caveat.weight}: {caveat.says}" for caveat in heavy)] if heavy else []
@@ -63,8 +68,12 @@ def _visible(report: Report) -> tuple[str, ...]:
         inline(sections.subject(report)),
         table(sections.costs(report, most_rates=_RATES)),
         inline(sections.costs_note(report, most_rates=_RATES)),
+        " ".join(inline(text) for text in report.decisions[0].says) if report.decisions else "",
         _caveats(report),
-        table(sections.latency(report)),
+        table(measured.latency(report)),
+        table(measured.intervals(report)),
+        measured.client(report),
+        *map(inline, searched.answer(report)),
         "\n".join(["**Not exercised by this run**", "", *not_exercised]) if not_exercised else "",
     )
 
@@ -79,20 +88,8 @@ def _caveats(report: Report) -> str:
     if len(heavy) > _MOST_CAVEATS:
         shown.append(f"- and {len(heavy) - _MOST_CAVEATS} more in report.html")
     if notes:
-        shown += ["", _folded(f"{len(notes)} notes", "\n".join(line(caveat) for caveat in notes[:_MOST_CAVEATS]))]
+        shown += ["", details(f"{len(notes)} notes", "\n".join(line(caveat) for caveat in notes[:_MOST_CAVEATS]))]
     return "\n".join(shown).strip()
-
-
-def _folded(title: str, body: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
-
-
-def _body(section: Section) -> str:
-    parts = ["\n".join(f"- {inline(line)}" for line in section.says)] if section.says else []
-    parts += [table(content) for content in section.tables]
-    if section.commands:
-        parts.append("\n".join(["```sh", *(line.replace("`", "'") for line in section.commands), "```"]))
-    return "\n\n".join(parts)
 
 
 def _bill_lines(report: Report) -> list[str]:

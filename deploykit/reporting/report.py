@@ -2,44 +2,29 @@
 
 import datetime as dt
 import re
-from collections import Counter
 from typing import Literal
 
 from pydantic import Field
 
 from deploykit.base import Value
-from deploykit.catalog.workload import Workload
+from deploykit.catalog.score import PublishedScores
 from deploykit.caveat import Caveat, Weight
 from deploykit.costing.costs import Comparison
+from deploykit.costing.decision import Decision
+from deploykit.costing.parity import OfferParity
 from deploykit.deploying.deployment import Deployment
 from deploykit.measuring.measurements import Measurements
-from deploykit.measuring.samples import EngineCounters, GeneratorFacts, LoadTestRun
+from deploykit.measuring.repeating import RepeatedMeasurements
+from deploykit.measuring.samples import LoadTestRun
+from deploykit.measuring.searching import GoodputResult
+from deploykit.measuring.sweeping import SweepResult
 from deploykit.planning.plan import Plan
 from deploykit.rendering.bundle import Manifest
-from deploykit.reporting.distributions import Curve, curves, thinned
+from deploykit.reporting.distributions import Curve, curves
+from deploykit.reporting.load import LoadSummary, load_summary, reduced
 
 REHEARSAL = "Rehearsal: hardware and weights are stand-ins; its dollars prove the road, not the price."
-_ERRORS, _ERROR_LENGTH = 5, 300
 _WEIGHTS = (Weight.INVALID, Weight.DOUBT, Weight.NOTE)
-
-
-class ErrorCount(Value):
-    """An error that requests came back with; its text is the server's and not to be trusted."""
-
-    says: str
-    requests: int
-
-
-class LoadSummary(Value):
-    """The load test without its samples."""
-
-    workload: Workload
-    generator: GeneratorFacts
-    before: EngineCounters | None
-    after: EngineCounters | None
-    requests: int = Field(description="In all stages, warm-up and drain included.")
-    outcomes: dict[str, int]
-    errors: tuple[ErrorCount, ...] = Field(description="The most frequent ones, cut short.")
 
 
 class Report(Value):
@@ -59,6 +44,14 @@ class Report(Value):
         description="Without `usage`, which is in measurements.json, and with `throughput` thinned."
     )
     comparison: Comparison
+    decisions: tuple[Decision, ...] = Field(
+        (), description="Each way to pay for the nodes against an API; the answer first."
+    )
+    parity: tuple[OfferParity, ...] = Field((), description="Whether each offer is the same service as ours.")
+    published: tuple[PublishedScores, ...] = Field((), description="Scores as published; none was run here.")
+    sweep: SweepResult | None = None
+    goodput: GoodputResult | None = None
+    repeated: RepeatedMeasurements | None = None
     not_exercised: tuple[str, ...] = Field(description="What of the real road this run did not take.")
     caveats: tuple[Caveat, ...] = Field(description="Of every stage, the heaviest first.")
     versions: dict[str, str]
@@ -81,9 +74,14 @@ def report(  # noqa: PLR0913 - one argument per value of the pipeline, all by na
     versions: dict[str, str],
     not_exercised: tuple[str, ...] = (),
     commands: tuple[str, ...] | None = None,
+    sweep: SweepResult | None = None,
+    goodput: GoodputResult | None = None,
+    repeated: RepeatedMeasurements | None = None,
+    decisions: tuple[Decision, ...] = (),
+    parity: tuple[OfferParity, ...] = (),
+    published: tuple[PublishedScores, ...] = (),
 ) -> Report:
     """Put a run's values together; samples are reduced to what plots need."""
-    stages = tuple(stage.model_copy(update={"throughput": thinned(stage.throughput)}) for stage in measurements.stages)
     return Report(
         headline=REHEARSAL if comparison.rehearsal else sentences(comparison.says)[0],
         verdict=comparison.says,
@@ -92,12 +90,18 @@ def report(  # noqa: PLR0913 - one argument per value of the pipeline, all by na
         plan=plan,
         manifest=manifest,
         deployment=deployment,
-        load=_load(run),
+        load=load_summary(run),
         curves=curves(run.samples, measurements.priced),
-        measurements=measurements.model_copy(update={"usage": (), "stages": stages}),
+        measurements=reduced(measurements),
         comparison=comparison,
+        decisions=decisions,
+        sweep=sweep,
+        goodput=goodput,
+        repeated=repeated,
+        parity=parity,
+        published=published,
         not_exercised=not_exercised,
-        caveats=_by_weight(plan, deployment, measurements, comparison),
+        caveats=_by_weight(plan, deployment, measurements, comparison, parity),
         versions={
             "engine": deployment.engine_version,
             "locust": run.generator.locust,
@@ -118,27 +122,34 @@ def rest(report: Report) -> str:
     return report.verdict if report.rehearsal else " ".join(sentences(report.verdict)[1:])
 
 
-def _load(run: LoadTestRun) -> LoadSummary:
-    errors = Counter(sample.error[:_ERROR_LENGTH] for sample in run.samples if sample.error)
-    return LoadSummary(
-        workload=run.spec.workload,
-        generator=run.generator,
-        before=run.before,
-        after=run.after,
-        requests=len(run.samples),
-        outcomes=dict(sorted(Counter(sample.outcome for sample in run.samples).items())),
-        errors=tuple(ErrorCount(says=says, requests=count) for says, count in errors.most_common(_ERRORS)),
-    )
-
-
 def _by_weight(
-    plan: Plan, deployment: Deployment, measurements: Measurements, comparison: Comparison
+    plan: Plan,
+    deployment: Deployment,
+    measurements: Measurements,
+    comparison: Comparison,
+    parity: tuple[OfferParity, ...],
 ) -> tuple[Caveat, ...]:
     """Every caveat once: a doubt that two stages raise in the same words is one doubt; what did not run has a section."""
     of_plan = tuple(caveat for caveat in plan.caveats if caveat.code != "not-exercised")
-    every = (*comparison.all_caveats, *measurements.caveats, *deployment.caveats, *of_plan)
+    every = (
+        *_of_other_services(parity, comparison),
+        *comparison.all_caveats,
+        *measurements.caveats,
+        *deployment.caveats,
+        *of_plan,
+    )
     once = tuple(dict.fromkeys(every))
     return tuple(caveat for weight in _WEIGHTS for caveat in once if caveat.weight is weight)
+
+
+def _of_other_services(parity: tuple[OfferParity, ...], comparison: Comparison) -> tuple[Caveat, ...]:
+    """Return a doubt for each offer that is another service than ours: a verdict that names it compares unlike things."""
+    titles = {offer.offer: offer.title for offer in comparison.offers}
+    return tuple(
+        Caveat(code="not-comparable", weight=Weight.DOUBT, says=f"{titles.get(each.offer, each.offer)} is {each.says}.")
+        for each in parity
+        if each.comparable is False
+    )
 
 
 def _commands(plan: Plan) -> tuple[str, ...]:

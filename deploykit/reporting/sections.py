@@ -1,7 +1,7 @@
 """Report -> its parts, in order: those at the end are left out first where room is short."""
 
 from deploykit.costing.costs import EquivalentPrices, OfferCost, RateCost
-from deploykit.reporting import words
+from deploykit.reporting import decided, measured, parity, searched, words
 from deploykit.reporting.content import Section, Table, code
 from deploykit.reporting.report import Report
 from deploykit.units import show_usd
@@ -35,7 +35,13 @@ def costs(report: Report, *, most_rates: int) -> Table:
         if not offer.compared:
             continue
         cells = [words.against(comparison.pairing(rate.rate, offer.offer)) for rate in rates]
-        rows.append((words.offer_title(offer), show_usd(offer.usd_per_m_same_hits), *(cell[0] for cell in cells)))
+        rows.append(
+            (
+                words.offer_title(offer) + parity.mark(report.parity, offer.offer),
+                show_usd(offer.usd_per_m_same_hits),
+                *(cell[0] for cell in cells),
+            )
+        )
         if words.has_two_bills(offer):
             rows.append(("— with no cache hits", show_usd(offer.usd_per_m_no_hits), *(cell[1] for cell in cells)))
     header = ("$ per million tokens of this mix", "API", *(words.rate_title(rate) for rate in rates))
@@ -51,54 +57,14 @@ def costs_note(report: Report, *, most_rates: int) -> str:
     ) + (f" {more} more rates are under Prices." if more > 0 else "")
 
 
-def latency(report: Report) -> Table:
-    """Return throughput and latency, stage by stage."""
-    measurements = report.measurements
-    titles = tuple(f"{title} p50 / p99" for title, _ in words.METRICS.values())
-    rows = tuple(
-        (
-            stage.describes,
-            f"{stage.good_requests:,} of {stage.requests:,}",
-            words.number(stage.output_tokens_per_s),
-            words.number(stage.total_tokens_per_s),
-            *(words.middle_and_tail(getattr(stage, key)) for key in words.METRICS),
-            words.slo(stage),
-        )
-        for stage in measurements.stages
-    )
-    return Table(
-        caption="The stage in bold is the one that is priced." if len(rows) > 1 else "",
-        header=("Stage", "Good", "Output tok/s", "All tok/s", *titles, "SLO"),
-        rows=rows,
-        align="l" + "r" * 7 + "l",
-        strong=(measurements.priced_stage,) if len(rows) > 1 else (),
-    )
-
-
 def details(report: Report) -> tuple[Section, ...]:
     """Return the parts that a reader opens, those that say something."""
+    first, *others = measured.sections(report)
     made = (
-        _definitions(report), _prices(report), _plan(report), _failures(report), _validity(report), _versions(report),
+        first, _prices(report), *parity.sections(report.parity, report.published, report.comparison), *decided.sections(report.decisions), _plan(report), *others, *searched.sections(report), _versions(report),
         Section(title="Reproduce", commands=report.commands),
     )  # fmt: skip
     return tuple(section for section in made if not section.empty)
-
-
-def _definitions(report: Report) -> Section:
-    limits = report.measurements.slo
-    good = f"TTFT {_limit(limits.ttft_s)}, TPOT {_limit(limits.tpot_s)}, E2E {_limit(limits.e2e_s)}"
-    says = [f"{title}: {says}" for title, says in words.METRICS.values()]
-    says += [
-        "Quantiles are exact, over the requests of the window; `too few` means fewer values than the quantile needs.",
-        f"A request is good when it meets every limit: {good}.",
-        f"The SLO is met when {words.share(limits.share)} of a stage's requests are good.",
-        "The window begins after the warm-up and ends before the drain; tokens are those of the server's usage.",
-    ]
-    return Section(title="Definitions and limits", says=tuple(says))
-
-
-def _limit(value: float | None) -> str:
-    return "without limit" if value is None else f"at most {words.seconds(value)}"
 
 
 def _prices(report: Report) -> Section:
@@ -171,33 +137,6 @@ def _plan(report: Report) -> Section:
         ("KV tokens the engine reports", words.count(engine.kv_cache_tokens)),
     )  # fmt: skip
     return Section(title="Plan", tables=(Table(header=("", "Planned"), rows=rows, align="ll"),))
-
-
-def _failures(report: Report) -> Section:
-    bad = {name: count for name, count in report.load.outcomes.items() if name != "ok"}
-    if not bad:
-        return Section(title="Failed requests")
-    rows = [(code(name), f"{count:,}", "") for name, count in bad.items()]
-    rows += [("", f"{error.requests:,}", code(error.says)) for error in report.load.errors]
-    table = Table(header=("Outcome", "Requests", "Message"), rows=tuple(rows), align="lrl")
-    return Section(title="Failed requests", tables=(table,))
-
-
-def _validity(report: Report) -> Section:
-    measurements, generator = report.measurements, report.load.generator
-    priced, reconciled = measurements.priced, measurements.reconciliation
-    failures = ", ".join(f"{count:,} x {code(name)}" for name, count in sorted(priced.failures.items()))
-    rows = (
-        ("Verdict", measurements.verdict),
-        ("Tokens, client against engine", f"{words.share(reconciled.difference)} apart"),
-        ("Send lag p99", words.quantile(priced.send_lag, "p99")),
-        ("Generator's loop lag p99", words.seconds(generator.loop_lag_p99_s)),
-        ("Generator's busiest process", f"{words.share(generator.cpu_share)} of a core"),
-        ("Token events that shared a read", words.share(priced.coalesced_share)),
-        ("Failures in the window", failures or "none"),
-    )
-    table = Table(header=("Check", "Found"), rows=rows, align="ll")
-    return Section(title="How far the load test can be trusted", tables=(table,))
 
 
 def _versions(report: Report) -> Section:

@@ -1,6 +1,6 @@
 """Text and tables -> Markdown; text that is not ours can neither break out of its cell nor link nor mention."""
 
-from deploykit.reporting.content import Table
+from deploykit.reporting.content import Section, Table
 
 _SPECIAL = {ord(char): f"&#{ord(char)};" for char in "&<>|\\`*_[]~#!@"}
 
@@ -43,3 +43,17 @@ def table(content: Table) -> str:
         raise ValueError(msg)
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{text}\n\n{inline(content.caption)}" if content.caption else text
+
+
+def folded(section: Section) -> str:
+    """Return a section as Markdown that a reader opens."""
+    parts = ["\n".join(f"- {inline(line)}" for line in section.says)] if section.says else []
+    parts += [table(content) for content in section.tables]
+    if section.commands:
+        parts.append("\n".join(["```sh", *(line.replace("`", "'") for line in section.commands), "```"]))
+    return details(section.title, "\n\n".join(parts))
+
+
+def details(title: str, body: str) -> str:
+    """Return Markdown under a title that a reader opens."""
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"

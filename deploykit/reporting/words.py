@@ -1,18 +1,33 @@
 """Numbers as a reader wants them, the same in every form of the report; unknown is said."""
 
 import datetime as dt
+from collections.abc import Callable
 
 from deploykit.costing.costs import Comparison, OfferCost, Pairing, RateCost
 from deploykit.costing.verdict import show_ratio, show_utilisation
-from deploykit.measuring.measurements import Quantiles, StageMeasurement
+from deploykit.measuring.measurements import Interval, Quantiles, StageMeasurement
 from deploykit.units import show_usd
 
 METRICS = {
     "ttft": ("TTFT", "Time to first token: from the moment the schedule wanted the request sent to the first text."),
     "tpot": ("TPOT", "Time per output token after the first: (last - first) / (output tokens - 1), per request."),
-    "itl": ("ITL", "Inter-token latency: gaps between streamed events that carried text."),
+    "itl": (
+        "ITL",
+        "Inter-token latency: gaps between streamed events that carried text; withheld where over 5 % of them shared a read.",
+    ),
     "e2e": ("E2E", "End to end: from the moment the schedule wanted the request sent to the last text."),
 }
+
+MEANINGS = (
+    "TTFT, first answer token: the same clock to the first text of the answer itself, reasoning left out.",
+    "Tokens/s for each user: 1 / median TPOT.",
+    "Output tokens/s: output tokens that came in the window, those of a request that straddles an edge in part; all tokens/s adds input tokens, when their request's first token comes.",
+    "Quantiles are exact order statistics, over the requests that ended in the window; `too few` means fewer values than the quantile needs (11 for p50, 64 for p90, 130 for p95, 662 for p99).",
+    "Requests that failed, timed out or were cut off count as slower than any answer: a quantile that falls among them is told as `>` what it exceeds.",
+    "Intervals hold at 95 %: of quantiles by binomial order statistics, of rates by a circular block bootstrap within the run (they do not know how runs differ), of repeated runs by Student's t. ITL has none: gaps of one answer depend on each other.",
+    "The window begins where output tokens/s, requests in flight and TTFT were all steady (MSER-5), never before the stated warm-up, and ends when sending stops. Tokens are those of the server's usage.",
+)
+"""What else a reader of the numbers must know; docs/reference/definitions.md says the same."""
 
 
 def seconds(value: float | None) -> str:
@@ -55,18 +70,50 @@ def moment(value: dt.datetime) -> str:
 
 
 def quantile(quantiles: Quantiles, name: str) -> str:
-    """Return one quantile; that there are too few values for it, or that it is withheld, is said."""
+    """Return one quantile; that there are too few values for it, or that it is withheld, is said.
+
+    One that falls among requests that failed exceeds what was seen: `> 12.0 s`.
+    """
     value = getattr(quantiles, name)
     if value is not None:
         return seconds(value)
+    if name in quantiles.beyond:
+        return f"> {seconds(quantiles.beyond[name])}"
     if not quantiles.count:
         return "unknown"
     return "too few" if quantiles.max is not None else "withheld"
 
 
+def quantile_with_interval(quantiles: Quantiles, name: str) -> str:
+    """Return one quantile with its 95 % interval, such as `1.61 s (1.52 to 1.70)`."""
+    interval = quantiles.intervals.get(name)
+    told = quantile(quantiles, name)
+    return told if interval is None or told.startswith(">") else f"{told} ({_range(interval, told, seconds)})"
+
+
+def with_interval(value: float | None, interval: Interval | None) -> str:
+    """Return a number with its 95 % interval, such as `1,205 (1,180 to 1,231)`."""
+    return around(value, interval, number)
+
+
+def around(value: float | None, interval: Interval | None, say: Callable[[float | None], str]) -> str:
+    """Return a figure of any kind with its interval."""
+    told = say(value)
+    return told if interval is None else f"{told} ({_range(interval, told, say)})"
+
+
+def _range(interval: Interval, told: str, say: Callable[[float], str]) -> str:
+    low = say(interval.low)
+    high = "unknown" if interval.high is None else say(interval.high)
+    unit = next((unit for unit in (" ms", " s") if told.endswith(unit)), "")
+    if unit and low.endswith(unit) and high.endswith(unit):
+        low, high = low.removesuffix(unit), high.removesuffix(unit)
+    return f"{low} or more" if interval.high is None else f"{low} to {high}"
+
+
 def tail(quantiles: Quantiles) -> tuple[str, str]:
     """Return the highest quantile that there are enough values for, as its name and value; `p99` if there is none."""
-    known = (name for name in ("p99", "p95", "p90") if getattr(quantiles, name) is not None)
+    known = (name for name in ("p99", "p95", "p90") if getattr(quantiles, name) is not None or name in quantiles.beyond)
     name = next(known, "p99")
     return name, quantile(quantiles, name)
 

@@ -8,11 +8,13 @@ from typing import Any
 import yaml
 
 from deploykit.deploying.deployment import Deployment
-from deploykit.deploying.outcome import deployment_from
+from deploykit.deploying.outcome import deployment_from, failure_error
+from deploykit.deploying.remembered import key_of
 from deploykit.errors import Interrupted
 from deploykit.rendering.bundle import Bundle
 from deploykit.workflows.planning import Planned
 from deploykit.workflows.ports import Playbooks, TaskEvent
+from deploykit.workflows.restore import give_up
 from deploykit.workflows.target import Target
 from deploykit.workflows.world import World
 
@@ -33,13 +35,18 @@ class Places:
 def playbook_variables(bundle: Bundle, target: Target, places: Places) -> dict[str, Any]:
     """Return the extra variables: the bundle's role variables, and what only this machine knows. No secrets."""
     variables: dict[str, Any] = yaml.safe_load(bundle.file("ansible/vars.yaml").content)
-    return variables | {
-        "deploykit_bundle": str(places.bundle),
-        "deploykit_release": bundle.manifest.digest,
-        "deploykit_root": target.root,
-        "deploykit_profiles": str(places.profiles),
-        "deploykit_supervision": target.supervision,
-    }
+    return (
+        variables
+        | target.knobs
+        | {
+            "deploykit_bundle": str(places.bundle),
+            "deploykit_release": bundle.manifest.digest,
+            "deploykit_deployment": target.name,
+            "deploykit_root": target.root,
+            "deploykit_profiles": str(places.profiles),
+            "deploykit_supervision": target.supervision,
+        }
+    )
 
 
 def teardown_variables(target: Target) -> dict[str, Any]:
@@ -57,13 +64,17 @@ def deploy(planned: Planned, bundle: Bundle, target: Target, places: Places, url
     """Run `site.yml` and read back what came up.
 
     Raises:
-        DeploymentError: a task failed or a host did not answer.
+        DeploymentError: a task failed or a host did not answer. On hosts, the release that served before serves
+            again, or the error says why not.
         Interrupted: Ctrl-C; an engine that this run was still starting on this machine has been stopped, and one
-            that served before stays.
+            that served before stays, or serves again.
 
     """
     started = world.clock.now()
-    variables = playbook_variables(bundle, target, places)
+    variables = playbook_variables(bundle, target, places) | {"deploykit_holder": dict(world.holder)}
+    before = world.memories.find(key_of(planned.plan))
+    if before is not None and before.ready_s is not None:  # told while the engine is waited for
+        variables["engine_last_start_s"] = before.ready_s
     start = _Start(world.reporter.task)
     try:
         result = world.playbooks.run(
@@ -74,11 +85,22 @@ def deploy(planned: Planned, bundle: Bundle, target: Target, places: Places, url
             log_dir=places.log,
             on_event=start.take,
         )
-    except Interrupted:
-        if target.rehearsal and start.begun:
+    except Interrupted as interruption:
+        if target.supervision == "systemd":
+            interruption.hint = give_up(places.inventory, variables, places.log, world)
+        elif start.begun:
             world.reporter.note("stopping what was being started")
             _stop_what_was_starting(world.playbooks, places, variables)
         raise
+    for host, told in result.facts.items():
+        notes = told.get("weights")
+        for note in notes if isinstance(notes, list) else []:
+            world.reporter.note(f"{host}: {note}")
+    error = failure_error(result) if target.supervision == "systemd" else None
+    if error is not None:
+        says = give_up(places.inventory, variables, places.log, world)
+        error.hint = f"{says}. {error.hint}" if error.hint else says
+        raise error
     return deployment_from(
         result,
         bundle_digest=bundle.manifest.digest,
@@ -86,6 +108,7 @@ def deploy(planned: Planned, bundle: Bundle, target: Target, places: Places, url
         served_model_name=planned.plan.served_model_name,
         started_at=started,
         seconds=(world.clock.now() - started).total_seconds(),
+        image=variables["runtime_image"],
     )
 
 

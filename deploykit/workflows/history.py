@@ -29,7 +29,7 @@ def measured_here(runs: RunFolders, plan: Plan) -> MeasuredHere | None:
             found = run.read("measurements.json", Measurements)
         except DeploykitError:
             continue  # unfinished, damaged, or of an older deploykit: no evidence
-        if found.verdict != "INVALID":
+        if found.workload == plan.workload and found.verdict != "INVALID":  # `loadtest` may have put on another one
             stages = tuple(stage.model_copy(update={"throughput": ()}) for stage in found.stages)
             return MeasuredHere(run=name, stages=stages)
     return None

@@ -7,9 +7,12 @@ from pydantic import JsonValue, ValidationError
 
 from deploykit.catalog.catalog import Catalog
 from deploykit.catalog.engine import EngineRelease, FlagTable
+from deploykit.catalog.exporters import Exporters
 from deploykit.catalog.hf_config import is_config_path
 from deploykit.catalog.node import Node
+from deploykit.catalog.ownership import Ownership
 from deploykit.catalog.profile import Profile
+from deploykit.catalog.weights_lock import WeightsLock
 from deploykit.catalog.workload import Slo, Workload
 from deploykit.errors import DeploykitError, DoesNotFitError, PlanningError, UsageError
 from deploykit.intent import Intent
@@ -33,7 +36,12 @@ class Planned:
     workload: Workload
     engine: EngineRelease
     flags: FlagTable
+    exporters: Exporters
     rehearsal: bool
+    ownership: Ownership | None = None
+    """What owning costs beside a purchase, for a node that the intent says is bought."""
+    weights: WeightsLock | None = None
+    """The files that may be served, where they are locked; see `deploykit.workflows.locking`."""
 
 
 def make_plan(catalog: Catalog, intent: Intent, *, set_settings: Mapping[str, JsonValue], nodes: int) -> Planned:
@@ -51,6 +59,8 @@ def make_plan(catalog: Catalog, intent: Intent, *, set_settings: Mapping[str, Js
         workload=request.workload,
         engine=request.engine,
         flags=request.flags,
+        exporters=catalog.exporters(),
+        ownership=catalog.ownership(),
         rehearsal=request.stand_in is not None,
     )
 
@@ -111,7 +121,11 @@ def _workload(catalog: Catalog, intent: Intent, *, rehearsal: bool) -> Workload:
     name = intent.workload or (REHEARSAL_WORKLOAD if rehearsal else DEFAULT_WORKLOAD)
     workload = catalog.workload(name)
     refuse_for_real(workload, rehearsal=rehearsal)
-    changes = {key: value for key, value in intent.slo.model_dump().items() if value is not None}
+    return with_slo(workload, {key: value for key, value in intent.slo.model_dump().items() if value is not None})
+
+
+def with_slo(workload: Workload, changes: Mapping[str, float]) -> Workload:
+    """Return the workload with other limits over its own; UsageError where they contradict each other."""
     if not changes:
         return workload
     try:

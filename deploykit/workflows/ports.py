@@ -1,15 +1,21 @@
 """What workflows ask of the outside world; `effects` answers for real, tests with fakes."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Protocol
 
 from pydantic import Field
 
 from deploykit.base import Value
+from deploykit.catalog.weights_lock import LockedRepository
+from deploykit.catalog.workload import Workload
 from deploykit.deploying.deployment import HostOutcome, TaskFailure
-from deploykit.measuring.samples import EngineCounters, GeneratorFacts, LoadTestSpec, RequestSample
+from deploykit.measuring.certificate import Certificate, joined
+from deploykit.measuring.power import PowerLog
+from deploykit.measuring.samples import EngineCounters, GeneratorFacts, LoadTestSpec, ProcessProgress, RequestSample
 
 
 class TaskEvent(Value):
@@ -61,7 +67,7 @@ class Playbooks(Protocol):
 
 
 class Progress(Value):
-    """How far a load test is."""
+    """How far a load test is; tokens are those of answered requests, latencies those of the last ones answered."""
 
     stage: int
     stages: int
@@ -71,16 +77,73 @@ class Progress(Value):
     finished: int
     failed: int
     output_tokens: int
+    input_tokens: int = 0
+    ttft_p50_s: float | None = None
+    ttft_p99_s: float | None = None
+    tpot_p50_s: float | None = None
+    usd_per_hour: Decimal | None = Field(None, description="Of all that serves, where a rate is known.")
+    certificate: Certificate | None = Field(None, description="Null until every process has measured itself.")
+
+
+def join_progress(parts: Sequence[ProcessProgress]) -> Progress | None:
+    """Return how far the processes of a load test are together; None if none has said so."""
+    if not parts:
+        return None
+    ttft = sorted(value for part in parts for value in part.recent_ttft_s)
+    tpot = sorted(value for part in parts for value in part.recent_tpot_s)
+    return Progress(
+        stage=min(part.stage for part in parts),
+        stages=parts[0].stages,
+        elapsed_s=max(part.elapsed_s for part in parts),
+        expected_s=parts[0].expected_s,
+        in_flight=sum(part.in_flight for part in parts),
+        finished=sum(part.finished for part in parts),
+        failed=sum(part.failed for part in parts),
+        input_tokens=sum(part.input_tokens for part in parts),
+        output_tokens=sum(part.output_tokens for part in parts),
+        certificate=joined([part.certificate for part in parts]),
+        ttft_p50_s=ttft[len(ttft) // 2] if ttft else None,
+        ttft_p99_s=ttft[len(ttft) * 99 // 100] if ttft else None,
+        tpot_p50_s=tpot[len(tpot) // 2] if tpot else None,
+    )
 
 
 class LoadGenerator(Protocol):
     """Makes load in a process of its own."""
 
     def run(
-        self, spec: LoadTestSpec, *, directory: Path, api_key: str | None, on_progress: Callable[[Progress], None]
+        self,
+        spec: LoadTestSpec,
+        *,
+        directory: Path,
+        api_key: str | None,
+        on_progress: Callable[[Progress], None],
+        authority: Path | None = None,
     ) -> tuple[GeneratorFacts, tuple[RequestSample, ...]]:
-        """Run the load test in a directory (`loadtest.json`, `samples.jsonl`, `generator.json`, `locust.log` land there)."""
+        """Run the load test in a directory (`loadtest.json`, `samples.jsonl`, `generator.json`, `locust.log` land there).
+
+        `authority` is the root that is trusted instead of the system's.
+        """
         ...
+
+
+class LoadInputs(Protocol):
+    """Reads what a load is replayed from: traces, and prompts of the operator's own."""
+
+    def prepare(self, workload: Workload, into: Path | None) -> Workload:
+        """Return the workload with the facts of its files; write what processes need of them into a folder, if given.
+
+        Raises CatalogError for a file that cannot be used.
+        """
+        ...
+
+
+class NoInputs:
+    """Knows no files: of workloads without any."""
+
+    def prepare(self, workload: Workload, into: Path | None) -> Workload:  # noqa: ARG002 - the protocol's argument
+        """Return the workload as it is."""
+        return workload
 
 
 class EngineMetrics(Protocol):
@@ -88,6 +151,22 @@ class EngineMetrics(Protocol):
 
     def counters(self, base_url: str) -> EngineCounters:
         """Return the counters now; raises LoadTestError if /metrics does not answer."""
+        ...
+
+
+class PowerMeter(Protocol):
+    """Reads the GPUs' power again and again."""
+
+    def running(self) -> AbstractContextManager[Callable[[], PowerLog]]:
+        """Read while a block runs; it is given what returns the log so far."""
+        ...
+
+
+class Dashboards(Protocol):
+    """The operator's Grafana."""
+
+    def publish(self, deployment: str, *, prometheus_url: str | None) -> str:
+        """Put the dashboard there, and a data source where its address is given; return the dashboard's address."""
         ...
 
 
@@ -120,4 +199,40 @@ class Reporter(Protocol):
 
     def note(self, text: str) -> None:
         """Show one sentence."""
+        ...
+
+
+class ModelHub(Protocol):
+    """Asks the model hub what a repository holds."""
+
+    def repository(self, repo: str, revision: str | None, exclude: tuple[str, ...]) -> LockedRepository:
+        """Return a repository at a revision (its newest if None) with the digest of every file; raises WeightsError."""
+        ...
+
+
+class Posted(Value):
+    """A comment that is there."""
+
+    id: str
+    body: str
+    url: str
+
+
+class Comments(Protocol):
+    """The comments of one pull or merge request."""
+
+    def mine(self) -> tuple[Posted, ...]:
+        """Return the comments that whoever holds our token wrote; raises CommentError, or RetryError for a while."""
+        ...
+
+    def create(self, body: str) -> Posted:
+        """Post a comment."""
+        ...
+
+    def update(self, posted: Posted, body: str) -> Posted:
+        """Put another text into a comment."""
+        ...
+
+    def head_sha(self) -> str:
+        """Return the commit that is proposed now."""
         ...

@@ -1,30 +1,42 @@
 """A run folder -> its report: measure, compare, report, all repeatable from the folder's files."""
 
+from collections.abc import Iterable
+from typing import Literal
+
+from deploykit.base import Value
 from deploykit.catalog.catalog import Catalog
-from deploykit.costing.comparison import Comparison, compare
+from deploykit.cost_intent import CostIntent
 from deploykit.deploying.deployment import Deployment
 from deploykit.errors import Place, StorageError
-from deploykit.intent import CostIntent
+from deploykit.measuring.found import Found
 from deploykit.measuring.measure import measure
-from deploykit.measuring.measurements import HourlyCost, Measurements
 from deploykit.measuring.samples import LoadTestRun
 from deploykit.planning.plan import Plan
 from deploykit.rendering.bundle import Manifest
-from deploykit.reporting.html import html
-from deploykit.reporting.markdown import markdown
-from deploykit.reporting.report import Report, report
-from deploykit.workflows.pricing import hourly_costs, offers
+from deploykit.reporting.evidence import Basis
+from deploykit.reporting.loadtest_report import LoadTestReport
+from deploykit.reporting.report import Report
+from deploykit.workflows.parity import PARITY, with_scores
+from deploykit.workflows.pricing import price_inputs
+from deploykit.workflows.remake import FOUND, Part, remade, save_evidence
 from deploykit.workflows.stores import RunFolder
 from deploykit.workflows.world import World
 
 
 def save_run(run: RunFolder, loadtest: LoadTestRun) -> None:
-    """Write a load test's summary; its samples are in `samples.jsonl` already."""
+    """Write a load test's summary, and its samples as a table; they are in `samples.jsonl` already."""
     run.write("loadtest-run.json", loadtest.model_copy(update={"samples": (), "sample_count": len(loadtest.samples)}))
+    run.tabulate(loadtest.samples)
 
 
 def read_run(run: RunFolder) -> LoadTestRun:
     """Read a load test back, samples and all; StorageError if samples are missing."""
+    if not run.path("loadtest-run.json").exists():
+        raise StorageError(
+            "nothing was measured in this run: it has no loadtest-run.json, as it ended before its load test did",
+            where=Place(str(run.path("loadtest-run.json"))),
+            hint="`deploykit up` goes on from where it ended, `deploykit loadtest` measures what serves",
+        )
     summary = run.read("loadtest-run.json", LoadTestRun)
     samples = run.read_samples()
     if summary.sample_count not in {None, len(samples)}:
@@ -37,37 +49,60 @@ def read_run(run: RunFolder) -> LoadTestRun:
 
 
 def make_report(run: RunFolder, loadtest: LoadTestRun, catalog: Catalog, cost: CostIntent, world: World) -> Report:
-    """Measure, compare and report a run; every step's value is written beside the samples."""
+    """Measure, compare and report a run; every step's value is written beside the samples, the evidence last."""
     plan = run.read("plan.json", Plan)
-    manifest, deployment = run.read("bundle/manifest.json", Manifest), run.read("deployment.json", Deployment)
+    run.read("bundle/manifest.json", Manifest)
+    run.read("deployment.json", Deployment)
     measured = measure(loadtest)
-    run.write("measurements.json", measured)
-    compared = _compare(plan, measured, catalog, cost, world)
-    run.write("comparison.json", compared)
-    made = report(
-        plan=plan,
-        manifest=manifest,
-        deployment=deployment,
-        run=loadtest,
-        measurements=measured,
-        comparison=compared,
-        now=world.clock.now(),
-        versions=dict(world.versions),
-        not_exercised=_not_exercised(plan, catalog),
-    )
-    run.write("report.json", made)
-    run.write_text("report.md", markdown(made))
-    run.write_text("report.html", html(made))
+    pricing = price_inputs(catalog, plan, cost, now=world.clock.now(), measured=measured)
+    run.write("pricing.json", pricing)
+    run.write(PARITY, with_scores(run, catalog, plan, pricing.offers))
+    basis = _basis(run, world, not_exercised=_not_exercised(plan, catalog))
+    made = _write(run, basis, remade(run, loadtest, basis, measured=measured))
+    assert isinstance(made, Report)  # noqa: S101 - the run has a plan
     return made
 
 
-def _compare(plan: Plan, measured: Measurements, catalog: Catalog, cost: CostIntent, world: World) -> Comparison:
-    hourly: tuple[HourlyCost, ...] = hourly_costs(
-        catalog.node(plan.node), cost, nodes=plan.nodes, now=world.clock.now()
+class Target(Value):
+    """`target.json`: the address that a run measured, where it was no deployment of ours."""
+
+    format: Literal["deploykit/target/1"] = "deploykit/target/1"
+    base_url: str
+    model: str
+
+
+def save_found(run: RunFolder, found: Found) -> None:
+    """Write what was found, if anything was, for this report and later ones."""
+    if found != Found():
+        run.write(FOUND, found)
+
+
+def make_loadtest_report(run: RunFolder, loadtest: LoadTestRun, world: World) -> LoadTestReport:
+    """Measure and report a load test of an address."""
+    basis = _basis(run, world)
+    made = _write(run, basis, remade(run, loadtest, basis))
+    assert isinstance(made, LoadTestReport)  # noqa: S101 - the run has no plan
+    return made
+
+
+def _basis(run: RunFolder, world: World, *, not_exercised: tuple[str, ...] = ()) -> Basis:
+    return Basis(
+        run=run.directory.name,
+        made_at=world.clock.now(),
+        versions=dict(world.versions),
+        not_exercised=not_exercised,
     )
-    return compare(
-        measured, hourly, offers(catalog, plan.model, cost), model=plan.model, rehearsal=plan.stand_in is not None
-    )
+
+
+def _write(run: RunFolder, basis: Basis, parts: Iterable[Part]) -> Report | LoadTestReport:
+    """Write each part as soon as it is made, then the evidence; return the report."""
+    told = None
+    for part in parts:
+        run.write_text(part.name, part.text)
+        told = part.report or told
+    assert told is not None  # noqa: S101 - one of the parts is the report
+    save_evidence(run, basis)
+    return told
 
 
 def _not_exercised(plan: Plan, catalog: Catalog) -> tuple[str, ...]:

@@ -111,4 +111,4 @@ def _mistake(
         close = nearest(parts[-1], siblings or intent_keys())
         meant = f"did you mean `{close[0]}`? " if close else ""
         return kind(f"unknown key `{key}`", where=where, hint=f"{meant}`deploykit config` lists all keys")
-    return kind(say(key, first), where=where)
+    return kind(say(key, first, Intent), where=where)

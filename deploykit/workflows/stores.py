@@ -1,7 +1,7 @@
 """What workflows ask of files: run folders and records of deployments."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -11,6 +11,7 @@ from deploykit.deploying.record import DeploymentRecord
 from deploykit.deploying.remembered import Remembered
 from deploykit.measuring.samples import RequestSample
 from deploykit.rendering.bundle import Bundle
+from deploykit.reporting.evidence import FileDigest
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -36,11 +37,31 @@ class RunFolder(Protocol):
         """Read a value back."""
         ...
 
+    def find(self, pattern: str) -> tuple[str, ...]:
+        """Return the files that a pattern names, relative to the folder, sorted."""
+        ...
+
+    def digest(self, name: str) -> FileDigest | None:
+        """Return a file's size and SHA-256, None if it is not there."""
+        ...
+
+    def read_text(self, name: str) -> str:
+        """Return a file's text."""
+        ...
+
     def write_bundle(self, bundle: Bundle) -> Path:
         """Write the bundle and return its folder."""
         ...
 
-    def read_samples(self) -> tuple[RequestSample, ...]:
+    def write_samples(self, samples: Iterable[RequestSample]) -> None:
+        """Write `samples.jsonl`."""
+        ...
+
+    def tabulate(self, samples: Iterable[RequestSample]) -> None:
+        """Write the samples as a table too, `samples.parquet`."""
+        ...
+
+    def read_samples(self, name: str = "samples.jsonl") -> tuple[RequestSample, ...]:
         """Read the samples of the load test."""
         ...
 
@@ -76,8 +97,16 @@ class RecordStore(Protocol):
         """Write a record."""
         ...
 
+    def forget(self, name: str) -> None:
+        """Remove a record."""
+        ...
+
     def write_inventory(self, name: str, inventory: Mapping[str, Any]) -> Path:
         """Write an inventory beside the record and return its path."""
+        ...
+
+    def keep_authority(self, name: str, root: Path) -> Path | None:
+        """Copy the root of a gateway's authority beside the record; return it, or the one kept before, or None."""
         ...
 
 

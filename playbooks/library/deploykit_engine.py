@@ -12,8 +12,10 @@ options:
   wait_s: {type: float, default: 0, description: Wait this long for all to be ready, and fail if one has died.}
   pids: {type: dict, default: {}, description: The processes that were started; another one means that it died.}
   release: {type: str, description: "The release that must run, by the name of its folder."}
+  stall_s: {type: float, default: 0, description: "Fail if an engine that is not ready has shown no progress for so long; 0 never."}
+  timed: {type: bool, default: false, description: "The engines were started just now: return how old they are when they are ready."}
+  last_s: {type: float, description: "How long their start took the last time, in seconds, to say beside how long it takes now."}
   lines: {type: int, default: 0, description: How many lines of the logs to return.}
-  key: {type: str}
 """
 
 import http.client
@@ -24,8 +26,11 @@ import xmlrpc.client
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploykit_host import is_ours, listeners, process, request, wait_until
+from ansible.module_utils.deploykit_keys import engine_key
 from ansible.module_utils.deploykit_logs import UNIT, log_of, since_start
 from ansible.module_utils.deploykit_processes import descendants
+from ansible.module_utils.deploykit_progress import Watch, mark, phase_of, tell_watched
+from ansible.module_utils.deploykit_releases import label_of
 from ansible.module_utils.deploykit_supervisord import Supervisord
 
 STATES = {
@@ -92,13 +97,14 @@ def _entry(params, instance, known):
     if found is None:
         return dict(entry, **_orphan(params, instance))
     entry["ended"] = None
-    entry["release"] = os.path.basename(found["cwd"]) or None
+    label = label_of(UNIT.format(instance["name"])) if params["supervision"] == "systemd" else None
+    entry["release"] = (os.path.basename(found["cwd"]) if label is None else label) or None
     if instance["headless"]:
         entry["health"] = "headless"
         return entry
     entry["health"] = health(instance["port"], {pid, *descendants(pid)})
     if entry["health"] == "ok":
-        entry["model"] = _model(instance["port"], params["key"])
+        entry["model"] = _model(instance["port"], engine_key(params["root"]))
     return entry
 
 
@@ -144,10 +150,19 @@ def is_ready(entry, release=None):
     return right and entry["state"] == "running" and entry["health"] in ("ok", "headless")
 
 
+def ready_after(entries):
+    """Return the seconds that each instance has needed, if it is ready only now."""
+    return {"ready_s:" + entry["name"]: entry["uptime"] for entry in entries if entry["uptime"] is not None}
+
+
 def _doing(params, entry):
     """Return what an engine that is not ready does: what its port says, if that is wrong, else its log's last line."""
     wrong = (entry["health"] or "").startswith("port ")
     return entry["health"] if wrong else " ".join(log_of(params, entry["name"], 1))[:160]
+
+
+def _phase(params, entry):
+    return phase_of(since_start(log_of(params, entry["name"], 200)))
 
 
 def main():
@@ -161,8 +176,10 @@ def main():
             "wait_s": {"type": "float", "default": 0},
             "pids": {"type": "dict", "default": {}},
             "release": {"type": "str"},
+            "stall_s": {"type": "float", "default": 0},
+            "timed": {"type": "bool", "default": False},
+            "last_s": {"type": "float"},
             "lines": {"type": "int", "default": 0},
-            "key": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
     )
@@ -181,6 +198,9 @@ def main():
 
     wait_until(settled, params["wait_s"], pause=0.3)
     dead = died(entries, params["pids"])
+    waiting = [entry for entry in entries if not is_ready(entry, params["release"])]
+    if params["supervision"] == "systemd":
+        tell_watched(params["root"], [] if dead else [entry["name"] for entry in waiting])
     if dead:
         first = dead[0]
         module.fail_json(
@@ -189,12 +209,24 @@ def main():
             ready=False,
             log=since_start(log_of(params, first["name"], 200))[-40:],
         )
-    waiting = [entry for entry in entries if not is_ready(entry, params["release"])]
+    last = "" if params["last_s"] is None else " (last time {0:.0f} s)".format(params["last_s"])
     message = "; ".join(
-        "{0} is starting, {1} s: {2}".format(e["name"], e["uptime"], _doing(params, e)) for e in waiting
+        "{0} is {1}, {2} s{3}: {4}".format(e["name"], _phase(params, e), e["uptime"], last, _doing(params, e))
+        for e in waiting
     )
     log = log_of(params, waiting[0]["name"], 40) if waiting else []
-    module.exit_json(changed=False, ready=not waiting, dead=[], msg=message, log=log)
+    marks = {entry["name"]: mark(entry["pid"], log_of(params, entry["name"], 1)) for entry in waiting}
+    still = Watch(os.path.join(params["root"], "logs", "progress.json")).seconds_without(marks)
+    if waiting and params["stall_s"] and still > params["stall_s"]:
+        tell_watched(params["root"], [])
+        module.fail_json(
+            msg="{0} has made no progress for {1:.0f} s while {2}".format(
+                waiting[0]["name"], still, _phase(params, waiting[0])
+            ),
+            dead=[waiting[0]["name"]], ready=False, log=log,
+        )  # fmt: skip
+    told = {} if waiting or not params["timed"] else ready_after(entries)
+    module.exit_json(changed=False, ready=not waiting, dead=[], msg=message, log=log, deploykit_result=told)
 
 
 if __name__ == "__main__":

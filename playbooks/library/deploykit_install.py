@@ -12,9 +12,12 @@ options:
   environment: {type: path, required: true, description: The folder to make.}
   kind: {type: str, required: true, choices: [cpu, cuda]}
   version: {type: str, required: true}
+  package: {type: str, default: vllm, description: The package that must have that version afterwards.}
   python: {type: str, required: true, description: "Version, such as 3.12."}
   sources: {type: list, elements: dict, required: true}
   lock: {type: path, description: Lock file with hashes for sources that are indexes.}
+  wheels: {type: path, description: "Folder of wheels and their lock: they are installed, and no network is asked."}
+  home: {type: path, description: Folder for uv's cache and Pythons; without it uv's own.}
   shims: {type: path, description: Folder of small additions for builds that need them.}
   log: {type: path, required: true}
   probe_s: {type: float, default: 5}
@@ -34,11 +37,15 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploykit_host import tail
 
 CAUSES = (
+    (("not found in the provided package locations", "network was disabled"), "there is no network to be asked, and a wheel is not in the bundle: bundle again"),
     (("No space left on device", "os error 28", "Disk quota exceeded"), "the disk is full; nothing was left behind: free some space and run this again"),
-    (("dns error", "error sending request", "Failed to fetch", "Connection refused", "client error (Connect)", "timed out", "tunnel", "network was disabled"), "a package index does not answer: connect this machine to the network, or bring the wheels in a folder and name it in UV_FIND_LINKS"),
+    (("dns error", "error sending request", "Failed to fetch", "Connection refused", "client error (Connect)", "timed out", "tunnel"), "a package index does not answer: connect this machine to the network, or bring the wheels in a folder and name it in UV_FIND_LINKS"),
     (("No interpreter found",), "there is no such Python here and none can be downloaded: install it"),
-    (("Hash mismatch",), "a package is not the one that was locked: do not install it; look at your package index"),
+    (("Hash mismatch",), "a package is not the one that was locked: do not install it; look at your package index, or bring the bundle once more"),
 )  # fmt: skip
+
+WHEELS_LOCK = "requirements.lock"
+"""Which wheels there are in a bundle, with their hashes (deploykit/workflows/air_gap.py)."""
 
 
 class NotInstalledError(Exception):
@@ -133,7 +140,10 @@ class Installer:
     def run(self):
         """Try the sources in order; return the one that worked, and why those before it did not."""
         passed = []
-        for source in self.params["sources"]:
+        sources = self.params["sources"]
+        if self.params["wheels"]:
+            sources = [source for source in sources if source["kind"] == "index"][:1]
+        for source in sources:
             try:
                 self._install(source)
             except NotInstalledError as error:
@@ -152,11 +162,13 @@ class Installer:
                 silent = probe(url, seconds)
                 if silent:
                     raise NotInstalledError("{0} cannot be reached ({1})".format(url.split("/")[2], silent))
-        torch_answers = bool(torch) and probe(torch, seconds) is None
+        wheels = self.params["wheels"]
+        torch_answers = bool(torch) and not wheels and probe(torch, seconds) is None
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(os.path.dirname(self.folder), exist_ok=True)
         self._uv("venv", "--relocatable", "--no-project", "--python", self._python(), self.folder)
-        arguments = pip_arguments(source, self.params["kind"], self.params["lock"], torch_answers)
+        lock = self.params["lock"] or (os.path.join(wheels, WHEELS_LOCK) if wheels else None)
+        arguments = pip_arguments(source, self.params["kind"], lock, torch_answers)
         self._uv("pip", "install", "--python", os.path.join(self.folder, "bin", "python"), *arguments)
         if self.params["shims"]:
             add_shims(missing_shims(packages_of(self.folder), self.params["shims"]))
@@ -170,18 +182,26 @@ class Installer:
 
     def _check(self):
         python = os.path.join(self.folder, "bin", "python")
-        question = "import importlib.metadata as m; print(m.version('vllm'))"
+        package = self.params["package"]
+        question = "import importlib.metadata as m; print(m.version({0!r}))".format(package)
         done = subprocess.run([python, "-c", question], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         found = done.stdout.decode("utf-8", "replace").strip()
         if done.returncode or found.split("+")[0] != self.params["version"].split("+")[0]:
             raise NotInstalledError(
-                "vLLM {0} was to be installed, found: {1}".format(self.params["version"], found[-200:])
+                "{0} {1} was to be installed, found: {2}".format(package, self.params["version"], found[-200:])
             )
 
     def _uv(self, *arguments):
         environment = dict(os.environ, NO_COLOR="1", UV_NO_PROGRESS="1")
         if not environment.get("UV_FIND_LINKS") and environment.get("PIP_FIND_LINKS"):
             environment["UV_FIND_LINKS"] = environment["PIP_FIND_LINKS"].replace(" ", ",")
+        home, wheels = self.params["home"], self.params["wheels"]
+        if home:
+            environment.update(
+                UV_CACHE_DIR=os.path.join(home, "cache", "uv"), UV_PYTHON_INSTALL_DIR=os.path.join(home, "python")
+            )
+        if wheels:
+            environment.update(UV_FIND_LINKS=wheels, UV_NO_INDEX="1", UV_OFFLINE="1", UV_PYTHON_DOWNLOADS="never")
         try:
             with open(self.params["log"], "ab") as log:
                 log.write("$ uv {0}\n".format(" ".join(arguments)).encode())
@@ -204,9 +224,12 @@ def main():
             "environment": {"type": "path", "required": True},
             "kind": {"type": "str", "required": True, "choices": ["cpu", "cuda"]},
             "version": {"type": "str", "required": True},
+            "package": {"type": "str", "default": "vllm"},
             "python": {"type": "str", "required": True},
             "sources": {"type": "list", "elements": "dict", "required": True},
             "lock": {"type": "path"},
+            "wheels": {"type": "path"},
+            "home": {"type": "path"},
             "shims": {"type": "path"},
             "log": {"type": "path", "required": True},
             "probe_s": {"type": "float", "default": 5},

@@ -8,19 +8,22 @@ options:
   ports: {type: list, elements: int, required: true}
   model: {type: str, required: true}
   version: {type: str, required: true}
-  key: {type: str}
   timeout_s: {type: float, default: 300}
+  at_once: {type: int, default: 0, description: How many more completions are asked for at the same time.}
   supervision: {type: str, choices: [supervisord, systemd], description: Who keeps the engines' logs.}
-  root: {type: path, description: Deploykit's folder on this host.}
+  root: {type: path, description: "Deploykit's folder on this host, with the engines' key."}
   names: {type: dict, default: {}, description: 'The instance that listens on each port, to find its log.'}
 """
 
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploykit_host import request
+from ansible.module_utils.deploykit_keys import engine_key
 from ansible.module_utils.deploykit_logs import log_of, memory_of, since_start
 
 CACHE_METRIC = "vllm:cache_config_info"
@@ -80,6 +83,7 @@ def verify(port, params, ask=request, said=startup):
     tokens = answer.get("usage", {}).get("completion_tokens", 0)
     if not answer.get("choices") or tokens < 1:
         raise WrongAnswerError("port {0} answered without a token: {1}".format(port, json.dumps(answer)[:300]))
+    _at_once(port, dict(body, max_tokens=16), params, ask)
     status, metrics = ask(port, "/metrics")
     cache = labels(metrics, CACHE_METRIC) if status == 200 else {}
     return {
@@ -92,6 +96,22 @@ def verify(port, params, ask=request, said=startup):
         "max_concurrency": decimal(cache.get("kv_cache_max_concurrency")),
         **said(port, params),
     }
+
+
+def _at_once(port, body, params, ask):
+    """Ask for several completions together: what answers one alone may fail at its first batch."""
+    count, path = params["at_once"], "/v1/chat/completions"
+    if count < 1:
+        return
+    with ThreadPoolExecutor(count) as pool:
+        one = partial(ask, port, path, body=body, key=params["key"], timeout=params["timeout_s"])
+        for number, asked in enumerate([pool.submit(one) for _ in range(count)], 1):
+            try:
+                _json(asked.result(), port, path)
+            except WrongAnswerError as error:
+                raise WrongAnswerError(
+                    "of {0} requests at once, number {1}: {2}".format(count, number, error)
+                ) from None
 
 
 def _json(answer, port, path):
@@ -117,8 +137,8 @@ def main():
             "ports": {"type": "list", "elements": "int", "required": True},
             "model": {"type": "str", "required": True},
             "version": {"type": "str", "required": True},
-            "key": {"type": "str", "no_log": True},
             "timeout_s": {"type": "float", "default": 300},
+            "at_once": {"type": "int", "default": 0},
             "supervision": {"type": "str", "choices": ["supervisord", "systemd"]},
             "root": {"type": "path"},
             "names": {"type": "dict", "default": {}},
@@ -126,7 +146,8 @@ def main():
         supports_check_mode=True,
     )
     try:
-        engines = [verify(port, module.params) for port in module.params["ports"]]
+        params = dict(module.params, key=engine_key(module.params["root"] or ""))
+        engines = [verify(port, params) for port in module.params["ports"]]
     except WrongAnswerError as error:
         module.fail_json(msg=str(error))
     except (LookupError, TypeError, AttributeError) as error:

@@ -53,7 +53,7 @@ def test_every_file_loads_and_dates_its_facts(path) -> None:
 def test_everything_promised_is_there(shipped: YamlCatalog) -> None:
     assert set(shipped.names("models")) == OPEN_MODELS | API_MODELS
     assert set(shipped.names("nodes")) == NODES
-    assert {"chat", "coding-agent", "reasoning", "rehearsal"} <= set(shipped.names("workloads"))
+    assert {"chat", "coding-agent", "rag", "reasoning", "rehearsal"} <= set(shipped.names("workloads"))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -119,6 +119,17 @@ def test_prices_name_models_that_are_there(shipped: YamlCatalog) -> None:
         assert {price.serves, *price.comparable} - {None} <= models, name
         served.add(price.serves)
     assert served == models
+
+
+def test_published_scores_are_of_models_that_are_there(shipped: YamlCatalog) -> None:
+    names = shipped.names("scores")
+    assert names
+    assert set(names) <= set(shipped.names("models"))
+    for name in names:
+        for score in shipped.published_scores(name).scores:
+            assert 0 < score.score <= 100, name
+            assert score.as_of <= WRITTEN_ON, name
+    assert shipped.published_scores("nothing") is None
 
 
 def test_today_every_offer_but_a_retired_one_has_a_price(shipped: YamlCatalog) -> None:
@@ -202,3 +213,11 @@ def test_the_engine_release_sets_only_flags_it_has(shipped: YamlCatalog, flags: 
 def test_the_official_build_is_tried_first(shipped: YamlCatalog) -> None:
     for runtime in (shipped.engine("vllm-0.32").cpu, shipped.engine("vllm-0.32").cuda):
         assert runtime.sources[0].official
+
+
+def test_a_router_is_locked_as_it_is_wanted():
+    catalog = YamlCatalog(PROFILES)
+    routers = [found for path in (PROFILES / "engines").glob("*.yaml") if (found := catalog.engine(path.stem).router)]
+    assert routers
+    for router in routers:
+        assert f"\n{router.requirement} \\\n" in (PROFILES / "engines" / router.lock).read_text()

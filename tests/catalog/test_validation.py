@@ -4,11 +4,15 @@ from decimal import Decimal
 
 import pytest
 
+from deploykit.catalog.patterns import WORDS
 from deploykit.catalog.price import ApiPrice
+from deploykit.catalog.schemas import SCHEMAS
 from deploykit.catalog.validation import validate_yaml
+from deploykit.catalog.weights_lock import WeightsLock
 from deploykit.catalog.workload import Workload
 from deploykit.catalog.yaml_text import parse_yaml
 from deploykit.errors import CatalogError
+from deploykit.intent import Intent
 
 WORKLOAD = """\
 title: A workload
@@ -68,7 +72,14 @@ def test_money_is_the_decimal_that_was_written() -> None:
     ("old", "new", "what", "line", "key", "hint"),
     [
         ("temperature:", "temprature:", "unknown key `temprature`", 16, "temprature", "did you mean `temperature`?"),
-        ("users:", "usrs:", "unknown key `stages[0].usrs`", 12, "stages[0].usrs", "did you mean `users`?"),
+        (
+            "users:",
+            "usrs:",
+            "unknown key `stages[0].usrs`",
+            12,
+            "stages[0].usrs",
+            "did you mean `users` or `to_users`?",
+        ),
         ("low: 1", "lo: 1", "unknown key `output_tokens.lo`", 7, "output_tokens.lo", "did you mean `low`?"),
         ("{share:", "{zzz:", "unknown key `slo.zzz`", 14, "slo.zzz", "known keys here: e2e_s, share, tpot_s, ttft_s"),
         ("warmup_s: 1\n", "", "`warmup_s` is missing", 1, "warmup_s", None),
@@ -82,7 +93,7 @@ def test_money_is_the_decimal_that_was_written() -> None:
             "stages[0].users",
             None,
         ),
-        ("{share: 0.9}", "5", "`slo` must be `key: value` lines, but is 5", 14, "slo", None),
+        ("{share: 0.9}", "5", "`slo` must be `key: value` lines, but is a number", 14, "slo", None),
         ("kind: closed", "kind: shut", "`stages[0]` is of no known kind: `shut` is not", 11, "stages[0]", None),
         ("  - kind: closed\n    users", "  - users", "`stages[0]` does not say its `kind`", 11, "stages[0]", None),
         ("low: 1", "low: 9", "`output_tokens`: low (9) is above high (2)", 5, "output_tokens", None),
@@ -137,3 +148,47 @@ def test_a_rule_between_keys_is_told_where_they_stand() -> None:
     with pytest.raises(CatalogError, match="go together") as caught:
         check(PRICE + window, ApiPrice)
     assert (caught.value.where.line, caught.value.where.key) == (6, "periods[0]")
+
+
+def patterns_in(node) -> set[str]:
+    if isinstance(node, dict):
+        here = {node["pattern"]} if isinstance(node.get("pattern"), str) else set()
+        return here.union(*(patterns_in(inner) for inner in node.values()))
+    return set().union(*(patterns_in(inner) for inner in node)) if isinstance(node, list) else set()
+
+
+@pytest.mark.parametrize("model", [Intent, WeightsLock, *SCHEMAS.values()], ids=lambda model: model.__name__)
+def test_every_pattern_has_its_words(model) -> None:
+    own = {pattern for pattern in patterns_in(model.model_json_schema()) if "(?!^[-+.]*$)" not in pattern}  # decimals
+    assert own <= WORDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ("container: {image: vllm}", "`container.image` must be an image with its registry and a digest or tag, in lower case, such as "),
+        ("gateway: {domain: 'http://x'}", "`gateway.domain` must be a public name such as `llm.example.com`, without `https://`"),
+        ("gateway: {tls: on}", "`gateway.tls` must be `off`, `internal`, or the files of your own certificate: `{certificate_file: "),
+        ("gateway: {tls: true}", "`gateway.tls` must be `off`, `internal`, or the files"),
+        ("gateway: {tls: {certificate_file: a}}", "`gateway.tls.key_file` is missing"),
+        ("gateway: {tls: {certfile: a}}", "unknown key `gateway.tls.certfile`"),
+        ("monitoring: {alertmanagers: [alerts]}", "`monitoring.alertmanagers[0]` must be `HOST:PORT`, such as `alerts.example.com:9093`"),
+        ("gateway: {keys: [{name: a, env: sk-x}]}", "`gateway.keys[0].env` must be the name of an environment variable, such as `TEAM_A_KEYS`, and never the key itself"),
+        ("gateway: {enabled: false, keys: [{name: a, env: A}]}", "`gateway`: `keys` would do nothing with `enabled: false`"),
+        ("gateway: {enabled: false, tls: internal}", "`gateway`: `tls` would do nothing with `enabled: false`"),
+        ("monitoring: {prometheus_url: 'http://p:9090'}", "`monitoring`: `prometheus_url` is the data source of `grafana_url`"),
+        ("port: 22", "`port`: should be greater than or equal to 1024, but it is 22"),
+        ("nodes: 3\nhosts: [{name: a, address: b}]", "`nodes`: it is 3, but `hosts` names 1: leave it away"),
+        ("hosts: [{name: a, address: b}, {name: c, address: b}]", "`hosts`: two of them have the address `b`"),
+        ("hosts: [{name: a, address: b}, {name: a, address: c}]", "`hosts`: two of them have the name `a`"),
+        ("gateway: {port: 22}\nhosts: [{name: a, address: b}]", "`gateway.port` is 22, where SSH of `a` listens"),
+        ("hosts: [{name: a, address: b, port: 8001}]", "`port` is 8001, where SSH of `a` listens"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_told_in_words(section, says) -> None:
+    with pytest.raises(CatalogError) as caught:
+        validate_yaml(parse_yaml(f"model: m\nnode: n\nengine: e\n{section}\n", file="deploykit.yaml"), Intent)
+    assert caught.value.what.startswith(says)
+    assert caught.value.where.file == "deploykit.yaml"
+    assert caught.value.where.line >= (1 if "SSH" in says else 4)
+    assert "pattern" not in str(caught.value)

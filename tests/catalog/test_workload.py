@@ -1,11 +1,24 @@
 """Lengths of prompts and answers."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from deploykit.catalog.workload import Fixed, LogNormal, Uniform, max_tokens, mean_tokens
+from deploykit.catalog.workload import (
+    Fixed,
+    LogNormal,
+    OwnPrompts,
+    Sessions,
+    SharedPrefix,
+    TraceReplay,
+    Uniform,
+    max_tokens,
+    mean_tokens,
+)
+from tests.loadtests.builders import make_workload
 
 
 def test_means_by_hand() -> None:
@@ -36,3 +49,21 @@ lengths = st.one_of(
 def test_the_mean_lies_within_what_can_be_drawn(length) -> None:
     lowest = length.tokens if isinstance(length, Fixed) else length.low
     assert lowest <= mean_tokens(length) <= max_tokens(length)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"sessions": Sessions(turns=Fixed(tokens=2))}, "a trace says what its prompts share: it excludes `sessions`"),
+        ({"shared_prefix": SharedPrefix(tokens=9, distinct=1)}, "it excludes `shared_prefix`"),
+        ({"own_prompts": OwnPrompts(file="p")}, "it excludes `own_prompts`"),
+    ],
+)
+def test_a_trace_brings_its_prompts(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        make_workload(stages=(TraceReplay(file="t", duration_s=1),), **changes)
+
+
+def test_own_prompts_are_sent_as_they_are() -> None:
+    with pytest.raises(ValidationError, match="they exclude `shared_prefix`"):
+        make_workload(own_prompts=OwnPrompts(file="p"), shared_prefix=SharedPrefix(tokens=9, distinct=1))

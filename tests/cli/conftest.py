@@ -4,7 +4,9 @@ import sys
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
+from deploykit import paths
 from deploykit.cli.main import main
 
 
@@ -33,3 +35,17 @@ def run(monkeypatch, tmp_path, capsys):
         return Ran(code=int(ended.value.code or 0), out=printed.out, err=printed.err)
 
     return go
+
+
+@pytest.fixture
+def tiny(hub, tmp_path, monkeypatch):
+    """A profile whose checkpoint is the double's repository, and the double as the hub."""
+    profile = yaml.safe_load((paths.shipped("profiles") / "models/gpt-oss-120b.yaml").read_text())
+    for checkpoint in profile["checkpoints"]:
+        checkpoint.update(repo=sys.modules["deploykit_test_hub"].REPO, revision=None)
+    folder = tmp_path / "profiles" / "models"
+    folder.mkdir(parents=True)
+    (folder / "tiny-moe.yaml").write_text(yaml.safe_dump(profile | {"title": "Tiny"}))
+    monkeypatch.setenv("DEPLOYKIT_PROFILES", str(folder.parent))
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    return ("tiny-moe", "--node", "h200-sxm-8x")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,15 @@ def test_without_an_inventory_down_forgets_nothing(run, home, monkeypatch):
     monkeypatch.setattr("deploykit.effects.ansible.AnsibleRunner.run", lambda *_args, **_kwargs: nothing)
     assert run("down").code == 10
     assert (home / "record.json").exists()
+
+
+@pytest.mark.parametrize("when", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+@pytest.mark.parametrize("name", ["deployment.json", "loadtest-run.json"])
+def test_a_time_that_cannot_be_reckoned_with_is_one_error(run, folder, name, when):
+    file = folder / name
+    changed, count = re.subn(r'"20\d\d-\d\d-\d\dT[^"]*"', f'"{when}"', file.read_text())
+    file.write_text(changed)
+    ran = run("report", str(folder))
+    assert (count > 0, ran.code) == (True, 10), ran.err
+    assert f"{name} is damaged" in ran.err
+    assert "is no time of a run" in ran.err

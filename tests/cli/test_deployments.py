@@ -89,3 +89,23 @@ def test_down_on_nothing_makes_no_folder(run, tmp_path):
     assert run("down").out == "nothing is deployed from here\n"
     assert not (tmp_path / "data").exists()
     assert not list(Path().iterdir())
+
+
+def test_purge_removes_a_rehearsal_that_is_stopped_and_its_weights_unless_they_stay(run, tmp_path):
+    root = tmp_path / "data/rehearsal"
+    for folder in ("engines/cpu", "models/stand-in", "releases/abc"):
+        (root / folder).mkdir(parents=True)
+    assert run("down").out == "nothing is deployed from here\n"
+    ran = run("down", "--purge", "--keep-weights")
+    assert (ran.code, ran.out) == (0, "purged\n"), ran.err
+    assert [path.name for path in root.iterdir()] == ["models"]
+    assert run("down", "--purge").out == "purged\n"
+    assert not root.exists()
+    assert run("down", "--purge").out == "nothing is deployed from here\n"
+
+
+@pytest.mark.parametrize("arguments", [("-i", "hosts.yml"), ("rehearsal", "--purge", "-i", "hosts.yml")])
+def test_an_inventory_is_for_a_purge_of_what_is_not_known(run, arguments):
+    ran = run("down", *arguments)
+    assert ran.code == 2
+    assert "`deploykit down --purge -i FILE`" in ran.err

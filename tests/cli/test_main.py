@@ -7,6 +7,7 @@ import pytest
 import typer.main
 
 from deploykit.catalog.catalog import LISTED, unknown_name
+from deploykit.cli.default_command import DEFAULT
 from deploykit.cli.main import app
 from deploykit.effects.yaml_files import KINDS
 
@@ -35,7 +36,11 @@ def test_every_command_and_option_that_a_text_names_is_there():
     assert len(found) > 60
     for file, command, rest in found:
         assert command in COMMANDS, f"{file}: deploykit {command}"
-        known = {option for parameter in COMMANDS[command].params for option in parameter.opts} | {"-h", "--help"}
+        named = COMMANDS[command]
+        if inner := getattr(named, "commands", None):  # the first word may be a command's, else the default is meant
+            named = inner.get(rest[0] if rest else DEFAULT, inner[DEFAULT])
+        known = {option for parameter in named.params for option in [*parameter.opts, *parameter.secondary_opts]}
+        known |= {"-h", "--help"}
         for word in rest:
             assert not word.startswith("-") or word in known, f"{file}: deploykit {command} {word}"
 

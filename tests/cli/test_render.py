@@ -15,7 +15,7 @@ def files(folder: str) -> set[str]:
 
 def test_without_a_format_it_is_the_bundle(run):
     assert run("render", *NODE, "--out", "out").code == 0
-    assert {"plan.json", "manifest.json", "ansible/vars.yaml", "gateway/caddy.json"} <= files("out")
+    assert {"plan.json", "manifest.json", "ansible/vars.yaml", "gateway/haproxy.cfg"} <= files("out")
 
 
 def test_formats_have_folders_of_their_own_and_the_manifest_holds_all(run):

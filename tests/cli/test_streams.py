@@ -114,3 +114,31 @@ def test_without_a_home_commands_still_say_what_they_can(home, tmp_path):
         ran = subprocess.run([*RUN, *args], env=environment, capture_output=True, cwd=tmp_path, timeout=60, check=False)
         assert ran.returncode == code, ran.stderr
         assert b"Traceback" not in ran.stderr
+
+
+def on_a_terminal(*args: str, **environment: str) -> bytes:
+    """Return what a command writes to a terminal, stdout and stderr together."""
+    ours, theirs = os.openpty()
+    kept = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS"}}
+    with subprocess.Popen(
+        [*RUN, *args], env=kept | {"TERM": "xterm-256color"} | environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        written = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # the terminal's other end is closed
+                break
+            if not part:
+                break
+            written += part
+        process.wait(60)
+    os.close(ours)
+    return written
+
+
+@pytest.mark.parametrize("args", [("plan",), ("plan", "nope")])
+def test_without_colour_there_is_no_bold_either(args):
+    assert b"\x1b[1" in on_a_terminal(*args)
+    assert b"\x1b" not in on_a_terminal(*args, NO_COLOR="1")

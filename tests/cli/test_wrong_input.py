@@ -281,3 +281,50 @@ def test_a_folder_with_something_in_it_is_not_rendered_into(run):
     Path("bundle/mine").write_text("mine")
     assert run("render", "qwen3-235b", "--node", "h200-sxm-8x").code == 2
     assert [p.name for p in Path("bundle").iterdir()] == ["mine"]
+
+
+def test_hosts_are_counted_and_nothing_else_is_taken_silently(run):
+    Path("inventory.yml").write_text("nodes: {hosts: {a: {ansible_host: 192.0.2.1}, b: {ansible_host: 192.0.2.1}}}\n")
+    one = ("up", "qwen3-235b", "--node", "h200-sxm-8x", "--dry-run", "-i", "inventory.yml")
+    ran = run(*one)
+    assert (ran.code, "a and b of inventory.yml have one address, `192.0.2.1`" in ran.err) == (2, True)
+    Path("inventory.yml").write_text("nodes: {hosts: {a: {ansible_host: 192.0.2.1}}}\n")
+    for command in (one, ("preflight", *one[1:4], *one[5:]), ("diff", *one[1:4], *one[5:])):
+        write("nodes: 3\n")
+        ran = run(*command)
+        assert (ran.code, "`nodes` is 3, but the inventory has 1" in ran.err) == (2, True), command
+    write("hosts: [{name: a, address: 192.0.2.1}]\n")
+    ran = run("plan", "qwen3-235b", "--node", "h200-sxm-8x", "--nodes", "3")
+    assert (ran.code, "`nodes`: it is 3, but `hosts` names 1" in ran.err) == (2, True)
+    assert "--> command line, `nodes`" in ran.err
+
+
+def test_a_hint_names_options_that_its_command_has(run):
+    for command in ("preflight", "diff", "up"):
+        ran = run(command, "qwen3-235b", "--node", "h200-sxm-8x")
+        assert ran.code == 2
+        assert "`deploykit up --dry-run`" in ran.err, command
+
+
+def test_diff_before_the_first_up_says_so(run):
+    write("hosts: [{name: a, address: 192.0.2.1}]\n")
+    ran = run("diff", "qwen3-235b", "--node", "h200-sxm-8x")
+    assert ran.code == 3
+    assert "nothing was deployed from here as `qwen3-235b` yet" in ran.err
+    assert "`deploykit up --dry-run`" in ran.err
+
+
+def test_a_private_key_is_a_file_beside_the_intent_whatever_its_name(run):
+    write("hosts: [{name: a, address: 127.0.0.1, port: 9, key_file: my key}]\n")
+    ran = run("preflight", "qwen3-235b", "--node", "h200-sxm-8x")
+    assert (ran.code, "there is no private key" in ran.err, f"{Path.cwd()}/my key" in ran.err) == (2, True, True)
+    Path("my key").touch()
+    assert run("preflight", "qwen3-235b", "--node", "h200-sxm-8x").code == 6
+
+
+@pytest.mark.parametrize("setting", ["model=x", "model=null", "revision=abc"])
+def test_which_weights_are_served_is_no_setting(run, setting):
+    for command in (("plan",), ("up", "--dry-run"), ("render",)):
+        ran = run(*command, "qwen3-235b", "--node", "h200-sxm-8x", "--set", setting)
+        assert ran.code == 5, command
+        assert f"`{setting.partition('=')[0]}` cannot be set: weights are served as the plan's model" in ran.err

@@ -1,4 +1,4 @@
-"""The engine's own Python, and one run of its parser over any number of config files."""
+"""One run of the engine's own parser over any number of config files."""
 
 import json
 import os
@@ -9,12 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploykit.paths import data_dir
-
 HERE = Path(__file__).parent
-# Read before any test gets a home of its own.
-_INSTALLED = sorted(data_dir().glob("**/engines/*/bin/python"))
-
 Understood = dict[str, dict[str, Any]]
 
 
@@ -29,21 +24,6 @@ def engine_environment(cache: Path) -> dict[str, str]:
         "VLLM_LOGGING_LEVEL": "ERROR",
         "VLLM_NO_USAGE_STATS": "1",
     }
-
-
-@pytest.fixture(scope="session")
-def engine_python(make_user: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a CPU engine environment: DEPLOYKIT_ENGINE_PYTHON, one that is installed, or one installed now."""
-    stated = os.environ.get("DEPLOYKIT_ENGINE_PYTHON")
-    if stated:
-        return Path(stated)
-    if _INSTALLED:
-        return _INSTALLED[0]
-    user = make_user(tmp_path_factory.mktemp("engine"))
-    user.json("up")
-    user.run("down")
-    (python,) = user.home.glob("**/engines/*/bin/python")
-    return Path(python)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from deploykit.paths import shipped
 from deploykit.planning.plan import Plan
 from deploykit.planning.planner import plan
 from deploykit.planning.request import PlanRequest
-from deploykit.rendering.options import GatewayOptions
+from deploykit.rendering.options import GatewayOptions, MonitoringOptions
 from deploykit.rendering.renderer import render
 from tests.contracts.conftest import Understood
 from tests.contracts.meaning import misunderstood
@@ -57,8 +57,9 @@ def rendered() -> Iterable[tuple[str, str, Plan]]:
         hosts = ("127.0.0.1",) if rehearsal else tuple(f"10.0.0.{i + 1}" for i in range(nodes))
         gateway = GatewayOptions(enabled=not rehearsal, key_required=True)
         bundle = render(
-            decided, profile=request.served, node=node, engine=engine, flags=flags, hosts=hosts, gateway=gateway
-        )
+            decided, profile=request.served, node=node, engine=engine, flags=flags, hosts=hosts, gateway=gateway,
+            exporters=CATALOG.exporters(), monitoring=MonitoringOptions(),
+        )  # fmt: skip
         for file in bundle.files:
             if file.path.endswith("serve.yaml"):
                 yield f"{model}--{machine}--{nodes}--{file.path.replace('/', '-')}", file.content, decided

@@ -60,13 +60,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def launches(shape: Parallelism, model: Path) -> tuple[Launch, ...]:
     nodes = shape.nodes_per_engine * shape.replicas if shape.nodes_per_engine > 1 else 1
     settings = (
-        choice("model", str(model), source="a test"),
         choice("max-model-len", 2048),
         choice("enable-prefix-caching", value=True),
         choice("compilation-config", {"mode": 0}),
         choice("load-format", "dummy"),
     )
     plan = make_plan(nodes=nodes, parallelism=shape, settings=settings)
+    plan = plan.model_copy(
+        update={"checkpoint": plan.checkpoint.model_copy(update={"repo": str(model), "revision": None})}
+    )
     hosts = tuple(f"10.0.0.{node + 1}" for node in range(nodes))
     options = FormatOptions(key_required=True)
     found = deployed(plan, engine=make_engine(), flags=shipped_flags(), hosts=hosts, options=options, header=("test",))

@@ -6,8 +6,8 @@ from typing import Any
 
 from deploykit.catalog.price import ApiPrice, PeakWindow, PricePeriod, UsdPerMillion
 from deploykit.catalog.workload import Slo
+from deploykit.costing.hourly import HourlyCost
 from deploykit.measuring.measurements import (
-    HourlyCost,
     Measurements,
     Quantiles,
     Reconciliation,

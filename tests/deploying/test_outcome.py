@@ -100,3 +100,42 @@ def test_a_host_that_failed_is_no_success_whatever_the_status():
 
 def test_a_good_run_has_no_error():
     assert failure_error(make_result()) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "mend"),
+    [
+        ("Missing sudo password", "/etc/sudoers.d"),
+        ("The module interpreter '/usr/bin/python3' was not found.", "apt install python3"),
+        ("ops@10.0.0.2: Permission denied (publickey).", "ansible_ssh_private_key_file"),
+        ("Host key verification failed.", "ssh-keygen -R"),
+        ("cannot place the release: No space left on device", "df -h"),
+    ],
+)
+def test_what_can_be_mended_comes_with_the_mend(message, mend):
+    other = make_failure(host="node2")
+    error = failure_error(make_result(status="failed", failures=(make_failure(message=message), other)))
+    assert mend in str(error.hint)
+    assert "failed too: node2" in str(error.hint)
+
+
+def test_an_image_by_tag_is_told_as_not_pinned():
+    facts = {"node1": FACTS | {"image_digest": "sha256:abc"}}
+    arguments = {
+        "bundle_digest": "d",
+        "endpoint": "http://x:1",
+        "served_model_name": "m",
+        "started_at": STARTED,
+        "seconds": 1,
+    }
+    by_tag = deployment_from(make_result(facts=facts), **arguments, image="docker.io/acme/vllm:v1")
+    assert by_tag.image.digest == "sha256:abc"
+    assert not by_tag.image.pinned
+    (caveat,) = by_tag.caveats
+    assert (
+        caveat.says
+        == "The engine's image is named by a tag, docker.io/acme/vllm:v1, which can be moved; it was sha256:abc."
+    )
+    pinned = deployment_from(make_result(), **arguments, image="docker.io/acme/vllm@sha256:" + "0" * 64)
+    assert (pinned.image.pinned, pinned.image.digest, pinned.caveats) == (True, None, ())
+    assert deployed(make_result()).image is None

@@ -44,6 +44,19 @@ def test_an_engine_that_said_nothing_is_not_spoken_of() -> None:
     assert last_time(remembered(PLAN, make_deployment(EngineMemory())), PLAN) is None
 
 
+def test_a_start_alone_is_worth_remembering() -> None:
+    found = remembered(PLAN, make_deployment(EngineMemory()).model_copy(update={"ready_s": 95.2}))
+    assert last_time(found, PLAN) == "last time here (2026-01-02, vLLM 0.32.0): ready 95 s after its start"
+
+
+def test_what_is_not_said_again_is_kept() -> None:
+    before = remembered(PLAN, make_deployment().model_copy(update={"ready_s": 95.2}))
+    ran_on = remembered(PLAN, make_deployment(EngineMemory(kv_cache_tokens=7))).after(before)
+    assert (ran_on.actual.weights_gib, ran_on.actual.kv_cache_tokens, ran_on.ready_s) == (32.0, 7, 95.2)
+    anew = remembered(PLAN, make_deployment(EngineMemory(weights_gib=1)).model_copy(update={"ready_s": 40.0}))
+    assert (anew.after(before).actual.weights_gib, anew.after(before).ready_s) == (1, 40.0)
+
+
 def test_a_plan_is_remembered_by_what_decides_its_memory() -> None:
     assert key_of(PLAN) == "gpt-oss-120b-mxfp4-h100-sxm-8x-4-x-tp2-0.32.0"
     other = PLAN.model_copy(update={"parallelism": PLAN.parallelism.model_copy(update={"tensor": 4})})

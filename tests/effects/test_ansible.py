@@ -277,3 +277,14 @@ def test_what_is_given_is_text_and_never_a_template(play, tmp_path, text):
     assert result.status == "successful"
     assert written.read_text() == f"{text}|{text}|"
     assert not planted.exists()
+
+
+def test_text_that_looks_like_a_number_stays_text(tmp_path):
+    """An API key of digits, a driver `580`, a Python `3.10`: read back by Ansible's own loader."""
+    from ansible.parsing.dataloader import DataLoader
+
+    from deploykit.effects.ansible_room import variables_file
+
+    given = {"key": "0755", "python": "3.10", "needs": [{"version": "580"}], "on": "yes", "odd": "{{ 1 + 1 }}"}
+    read = DataLoader().load_from_file(str(variables_file(tmp_path / "vars.yml", given)))
+    assert read == given

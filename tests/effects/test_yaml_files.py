@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deploykit.catalog.node import Node
-from deploykit.catalog.workload import Workload
+from deploykit.catalog.workload import TraceReplay, Workload
 from deploykit.effects.yaml_files import YamlCatalog, load_yaml, load_yaml_model, shown
 from deploykit.errors import CatalogError
 
@@ -154,3 +155,18 @@ def test_paths_are_shown_as_one_would_type_them(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     assert shown(tmp_path / "a" / "b.yaml") == "a/b.yaml"
     assert shown(Path("/elsewhere/b.yaml")) == "/elsewhere/b.yaml"
+
+
+def test_a_workloads_files_begin_at_its_own_and_have_to_be_there(tmp_path: Path) -> None:
+    folder = tmp_path / "workloads"
+    folder.mkdir()
+    shipped = yaml.safe_load((PROFILES / "workloads" / "rehearsal.yaml").read_text())
+    stage = {"kind": "trace", "file": "../t.csv", "duration_s": 60}
+    (folder / "mine.yaml").write_text(yaml.safe_dump(shipped | {"shared_prefix": None, "stages": [stage]}))
+    with pytest.raises(CatalogError, match=r"there is no file .*t\.csv") as error:
+        YamlCatalog(tmp_path).workload("mine")
+    assert "stages[0].file" in str(error.value)
+    (tmp_path / "t.csv").write_text("")
+    (found,) = YamlCatalog(tmp_path).workload("mine").stages
+    assert isinstance(found, TraceReplay)
+    assert Path(found.file).resolve() == tmp_path / "t.csv"

@@ -17,12 +17,19 @@ import pytest
 pytestmark = pytest.mark.rehearsal
 
 KEY = "sk-rehearsal-4711-not-in-any-file"
+PLANTED = {"HF_TOKEN": "hf_rehearsal-4712-for-nobody", "DEPLOYKIT_GRAFANA_TOKEN": "glsa_rehearsal-4713-for-nobody"}
+"""A rehearsal has no use for them."""
 
 
 @pytest.fixture(scope="module")
 def arrived(user):
-    """The first `up`, with an API key, from an empty home."""
-    user.extra["DEPLOYKIT_API_KEY"] = KEY
+    """The first `up`, with an API key that a command prints, from an empty home."""
+    vault = user.home / "secrets" / "key"
+    vault.parent.mkdir()
+    vault.touch(mode=0o600)
+    vault.write_text(KEY + "\n")
+    user.extra["DEPLOYKIT_API_KEY_COMMAND"] = f"cat '{vault}'"
+    user.extra |= PLANTED
     return user.json("up")
 
 
@@ -80,11 +87,16 @@ def test_the_key_is_in_no_artifact_and_no_process_list(arrived, user):
         for file in folder.rglob("*"):
             if file.is_symlink() or not file.is_file() or "site-packages" in file.parts:
                 continue
-            if KEY.encode() in file.read_bytes():
+            content = file.read_bytes()
+            assert not [name for name, secret in PLANTED.items() if secret.encode() in content], file
+            if KEY.encode() in content:
                 assert stat.S_IMODE(file.stat().st_mode) == 0o600, f"{file} holds the key"
                 assert "secrets" in str(file), f"{file} holds the key"
     for process in user.processes():
         assert KEY not in " ".join(process.cmdline())
+        inherited = process.environ()
+        assert not set(PLANTED.values()) & set(inherited.values()), process.cmdline()
+        assert {name for name, value in inherited.items() if value == KEY} <= {"VLLM_API_KEY"}, process.cmdline()
 
 
 def test_status_and_logs(arrived, user):
@@ -158,7 +170,8 @@ def test_an_engine_that_dies_under_load_is_an_error_with_its_last_words(arrived,
         assert started.poll() is None, started.communicate()[1]
         assert time.monotonic() < deadline
         new = [p for p in (user.work / "runs").glob("2*") if p.name != Path(arrived["run"]).name]
-        samples = next((p / "samples.jsonl" for p in new if (p / "samples.jsonl").exists()), None)
+        # each of the generator's processes writes its own; they are joined at the end
+        samples = next((p / "samples-0.jsonl" for p in new if (p / "samples-0.jsonl").exists()), None)
         time.sleep(0.1)
     os.kill(victim, signal.SIGKILL)
     _out, err = started.communicate(timeout=900)
@@ -209,7 +222,7 @@ def test_down_leaves_nothing_running(arrived, user):
 def test_ctrl_c_while_the_engine_starts_leaves_nothing_and_the_next_up_goes_on(arrived, user):
     started = user.start("up")
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not user.processes("vllm"):
             assert started.poll() is None, started.communicate()[1]
             assert time.monotonic() < deadline

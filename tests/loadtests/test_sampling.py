@@ -1,7 +1,7 @@
 """Outcomes: every way a request can end has one, and none is lost."""
 
 import pytest
-from sampling import decide, sample_of
+from sampling import decide, sample_of, told_without_content
 from stream import Answer, Usage
 from wire import Exchange
 
@@ -54,3 +54,26 @@ def test_a_request_that_never_left_is_a_sample_too() -> None:
     lost = Exchange(failure="connection_error", detail="refused")
     sample = sample_of(lost, Answer(), ended_s=9, request=0, stage=0, user=0, intended_s=1, wanted_output_tokens=2)
     assert (sample.sent_s, sample.done_s, sample.outcome, sample.token_events_s) == (None, 9, "connection_error", ())
+
+
+@pytest.mark.parametrize(
+    ("wire", "answer", "says"),
+    [
+        (
+            {"status": 400, "reads": [(1.1, b'{"message": "SECRET"}')]},
+            Answer(),
+            "HTTP 400; what the server said is withheld",
+        ),
+        ({}, Answer(error="SECRET", done=True), "the stream was not whole"),
+        ({"reads": [(1.2, b"SECRET")]}, Answer(), "the stream was not whole"),
+        ({}, Answer(malformed="SECRET", done=True), "the stream was not whole"),
+        ({"failure": "timeout", "detail": ""}, Answer(token_times=[1.2]), "timeout after 1 token events"),
+        ({"failure": "cut_off", "detail": "SECRET"}, Answer(), "cut off after 0 token events"),
+        ({"status": None, "reads": [], "failure": "connection_error", "detail": "refused"}, Answer(), "refused"),
+    ],
+)
+def test_what_went_wrong_with_ones_own_prompt_repeats_nothing_of_it(wire: dict, answer: Answer, says: str) -> None:
+    about = {"request": 0, "stage": 0, "user": 0, "intended_s": 1, "wanted_output_tokens": 2}
+    told = told_without_content(sample_of(exchange(**wire), answer, ended_s=9, **about))
+    assert told.startswith(says)
+    assert "SECRET" not in told

@@ -7,9 +7,9 @@ import statistics
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from schedule import arrivals, draw, expected_s, order
+from schedule import arrivals, conversation, deal, draw, due, expected_s, mean_turns, order, present, script
 
-from deploykit.catalog.workload import ClosedLoop, Fixed, LogNormal, OpenLoop, SharedPrefix, Uniform
+from deploykit.catalog.workload import ClosedLoop, Fixed, LogNormal, OpenLoop, Sessions, SharedPrefix, Uniform
 from tests.loadtests.builders import make_workload
 
 
@@ -51,6 +51,68 @@ def test_arrivals_rise_within_the_stage_and_respect_the_limit(
     assert limit is None or len(times) <= limit
 
 
+stages = st.builds(
+    OpenLoop,
+    requests_per_s=st.floats(0.5, 200),
+    to_requests_per_s=st.none() | st.floats(0.5, 200),
+    duration_s=st.floats(0.5, 5),
+    arrivals=st.just("gamma"),
+    cv=st.floats(0.05, 5),
+) | st.builds(
+    OpenLoop,
+    requests_per_s=st.floats(0.5, 200),
+    to_requests_per_s=st.none() | st.floats(0.5, 200),
+    duration_s=st.floats(0.5, 5),
+    arrivals=st.sampled_from(["poisson", "constant"]),
+)
+
+
+@given(stage=stages, workers=st.integers(1, 9), seed=st.integers(0, 1000))
+def test_any_number_of_workers_share_one_schedule(stage: OpenLoop, workers: int, seed: int) -> None:
+    whole = list(enumerate(arrivals(stage, seed=seed, index=1)))
+    shares = [list(deal(arrivals(stage, seed=seed, index=1), worker, workers)) for worker in range(workers)]
+    assert sorted(itertools.chain(*shares)) == whole
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert all(0 <= at < stage.duration_s for _, at in whole)
+    assert [at for _, at in whole] == sorted(at for _, at in whole)
+
+
+def test_there_is_no_worker_beyond_the_last() -> None:
+    with pytest.raises(ValueError, match="no worker 2 of 2"):
+        deal([0.0], 2, 2)
+
+
+@pytest.mark.parametrize("cv", [0.2, 1.0, 3.0])
+def test_gamma_gaps_have_the_rate_and_the_variation_they_name(cv: float) -> None:
+    counts, every = [], []
+    for seed in range(40):
+        times = list(arrivals(poisson(50, 20, arrivals="gamma", cv=cv), seed=seed, index=0))
+        counts.append(len(times))
+        every += [after - before for before, after in itertools.pairwise(times)]
+    assert statistics.stdev(every) / statistics.mean(every) == pytest.approx(cv, rel=0.06)
+    # 1,000 expected each; of 40 runs the mean's deviation is cv x sqrt(1000 / 40)
+    assert statistics.mean(counts) == pytest.approx(1000, abs=3 * cv * 5 + 1)
+
+
+def test_a_ramp_has_its_rate_at_every_moment() -> None:
+    times = list(arrivals(poisson(10, 100, to_requests_per_s=30, arrivals="constant"), seed=0, index=0))
+    assert len(times) == 2000  # (10 + 30) / 2 x 100
+    assert sum(at < 50 for at in times) == 750  # (10 + 20) / 2 x 50
+    down = list(arrivals(poisson(30, 100, to_requests_per_s=10), seed=4, index=0))
+    assert len(down) == pytest.approx(2000, abs=150)
+    assert sum(at < 50 for at in down) == pytest.approx(1250, abs=120)
+
+
+@given(users=st.integers(1, 50), to=st.integers(1, 50))
+def test_users_of_a_ramp_come_and_leave_on_a_straight_line(users: int, to: int) -> None:
+    stage = ClosedLoop(users=users, to_users=to, duration_s=10)
+    spans = [present(stage, user) for user in range(max(users, to))]
+    for at in (0.0, 2.5, 5.0, 9.999):
+        there = sum(begin <= at < end for begin, end in spans)
+        assert abs(there - (users + (to - users) * at / 10)) <= 0.5 + 1e-9
+    assert present(ClosedLoop(users=3, duration_s=10), 2) == (0, 10)
+
+
 def test_a_request_is_the_same_in_whatever_order_requests_are_drawn() -> None:
     workload = make_workload(
         prompt_tokens=Uniform(low=10, high=1000), shared_prefix=SharedPrefix(tokens=64, distinct=4)
@@ -75,6 +137,55 @@ def test_lengths_follow_their_distributions() -> None:
     assert min(tail) == 20
     assert max(tail) == 400
     assert statistics.median(tail) == pytest.approx(100, rel=0.1)
+
+
+def sessions(**changes) -> Sessions:
+    return Sessions(**{"turns": Uniform(low=2, high=6), "think_time_s": 3} | changes)
+
+
+def test_a_session_grows_by_what_was_said() -> None:
+    workload = make_workload(
+        prompt_tokens=Uniform(low=50, high=90),
+        shared_prefix=SharedPrefix(tokens=1000, distinct=4),
+        sessions=sessions(first_prompt_tokens=Fixed(tokens=400)),
+    )
+    turns = conversation(workload, 11)
+    assert turns == conversation(workload, 11) != conversation(workload, 12)
+    assert 2 <= len(turns) <= 6
+    assert len({turn.prefix for turn in turns}) == 1
+    assert (turns[0].whole_prompt_tokens, turns[0].reusable_tokens, turns[0].think_time_s) == (1400, 1000, 0)
+    for before, turn in itertools.pairwise(turns):
+        grown = before.whole_prompt_tokens + before.output_tokens + turn.prompt_tokens
+        assert (turn.whole_prompt_tokens, turn.reusable_tokens) == (grown, before.whole_prompt_tokens)
+        assert turn.think_time_s == 3
+
+
+def test_a_full_context_ends_a_session_but_never_its_first_turn() -> None:
+    workload = make_workload(sessions=sessions(turns=Fixed(tokens=6), max_context_tokens=240))
+    assert [turn.whole_prompt_tokens for turn in conversation(workload, 0)] == [60, 140, 220]
+    assert len(conversation(make_workload(sessions=sessions(max_context_tokens=10)), 0)) == 1
+
+
+def test_a_workload_without_sessions_has_none() -> None:
+    with pytest.raises(ValueError, match="has no sessions"):
+        conversation(make_workload(), 0)
+
+
+@given(stage=st.integers(0, 5), goes=st.lists(st.integers(0, 10_000), min_size=1, max_size=8, unique=True))
+def test_requests_have_numbers_of_their_own(stage: int, goes: list[int]) -> None:
+    for workload in (make_workload(), make_workload(sessions=sessions())):
+        numbers = [order.request for go in goes for order in script(workload, stage, go)]
+        assert len(set(numbers)) == len(numbers)
+        assert all(stage * 10_000_000 <= number < (stage + 1) * 10_000_000 for number in numbers)
+    assert script(make_workload(), stage, goes[0]) == (order(make_workload(), stage * 10_000_000 + goes[0]),)
+
+
+def test_a_rate_counts_the_requests_of_sessions() -> None:
+    workload, stage = make_workload(sessions=sessions()), poisson(100, 200)
+    begun = len(list(due(workload, stage, 0)))
+    assert mean_turns(workload) == pytest.approx(4, abs=0.15)
+    assert begun * mean_turns(workload) == pytest.approx(20_000, rel=0.05)
+    assert list(due(make_workload(), stage, 0)) == list(arrivals(stage, seed=7, index=0))
 
 
 def test_the_expected_length_adds_up_the_stages() -> None:

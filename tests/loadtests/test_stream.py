@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from array import array
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,10 @@ WHOLE = (
 )
 
 
+def times(*seconds: float) -> "array[float]":
+    return array("d", seconds)
+
+
 def one_by_one(*events: bytes) -> Answer:
     return read_answer((float(at), data) for at, data in enumerate(events))
 
@@ -53,9 +58,11 @@ def test_reasoning_under_both_names_and_text_are_tokens_roles_comments_and_empty
         USAGE,
         DONE,
     )
-    assert answer.token_times == [2.0, 3.0, 5.0]
+    assert answer.token_times == times(2.0, 3.0, 5.0)
     assert answer.coalesced == 0
     assert answer.complete
+    assert (answer.first_event, answer.first_reasoning, answer.first_answer) == (0.0, 2.0, 5.0)
+    assert (answer.usage_at, answer.done_at) == (6.0, 7.0)
 
 
 def test_usage_comes_from_the_event_without_choices() -> None:
@@ -83,20 +90,20 @@ def test_usage_below_zero_is_none() -> None:
 def test_a_tool_call_and_a_plain_completion_are_tokens() -> None:
     call = event({"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]})
     plain = b'data: {"choices": [{"text": "x", "finish_reason": "stop"}]}\n\n'
-    assert one_by_one(call, plain, DONE).token_times == [0.0, 1.0]
+    assert one_by_one(call, plain, DONE).token_times == times(0.0, 1.0)
 
 
 def test_tokens_of_one_read_share_its_time_and_all_but_the_first_are_coalesced() -> None:
     answer = read_answer(
         [(1.0, ROLE + event({"content": "a"})), (2.0, event({"content": "b"}) * 3), (3.0, LAST + USAGE + DONE)]
     )
-    assert answer.token_times == [1.0, 2.0, 2.0, 2.0, 3.0]
+    assert answer.token_times == times(1.0, 2.0, 2.0, 2.0, 3.0)
     assert answer.coalesced == 2
 
 
 def test_an_event_cut_in_two_has_the_time_of_the_read_that_ends_it() -> None:
     cut = event({"content": "a"})
-    assert read_answer([(1.0, cut[:20]), (2.0, cut[20:]), (3.0, LAST + DONE)]).token_times == [2.0, 3.0]
+    assert read_answer([(1.0, cut[:20]), (2.0, cut[20:]), (3.0, LAST + DONE)]).token_times == times(2.0, 3.0)
 
 
 def test_done_without_its_blank_line_still_counts() -> None:
@@ -130,7 +137,7 @@ def test_events_of_odd_shapes_raise_nothing() -> None:
         b'data: {"choices": [{"delta": null}]}\n\n',
         b'data: {"usage": 3}\n\n',
     ]
-    assert one_by_one(*odd, DONE).token_times == []
+    assert one_by_one(*odd, DONE).token_times == times()
 
 
 @given(cuts=st.lists(st.integers(0, len(WHOLE)), max_size=30))
@@ -152,7 +159,7 @@ def test_however_the_bytes_are_cut_the_answer_is_the_same(cuts: list[int]) -> No
 def test_times_never_run_backwards_and_coalesced_counts_the_shared_ones(cuts: set[int]) -> None:
     edges = [0, *sorted(cuts), len(WHOLE)]
     answer = read_answer((float(at), WHOLE[low:high]) for at, (low, high) in enumerate(itertools.pairwise(edges)))
-    assert answer.token_times == sorted(answer.token_times)
+    assert list(answer.token_times) == sorted(answer.token_times)
     assert answer.coalesced == len(answer.token_times) - len(set(answer.token_times))
 
 
@@ -172,3 +179,15 @@ def test_error_bodies_of_all_usual_shapes_give_their_sentence() -> None:
     assert body_message(b'{"detail": "Not Found"}') == "Not Found"
     assert body_message(b"<html>\n  502 Bad Gateway") == "<html> 502 Bad Gateway"
     assert len(body_message(b"x" * 5000)) == 200
+
+
+def test_figures_and_reasons_of_odd_types_are_none() -> None:
+    odd = b'data: {"choices": [{"finish_reason": 3}], "usage": {"prompt_tokens": true, "completion_tokens": 1}}\n\n'
+    answer = one_by_one(odd, b'data: {"choices": [{"finish_reason": "\\ud800"}]}\n\n')
+    assert (answer.usage, answer.finish_reason) == (None, "?")
+
+
+def test_messages_with_lone_surrogates_or_of_great_depth_are_survived() -> None:
+    assert one_by_one(b'data: {"error": "\\ud800"}\n\n').error == "?"
+    assert one_by_one(b"data: " + b"[" * 100_000 + b"\n\n").malformed
+    assert body_message(b'{"error":' * 100_000).startswith('{"error"')

@@ -4,10 +4,10 @@ import datetime as dt
 
 import pytest
 
-from deploykit.catalog.workload import ClosedLoop, OpenLoop, Slo
+from deploykit.catalog.workload import ClosedLoop, OpenLoop, SharedPrefix, Slo, TraceReplay
 from deploykit.measuring.measure import measure
 from deploykit.measuring.measurements import Measurements, StageMeasurement
-from deploykit.measuring.samples import Calibration, LoadTestRun
+from deploykit.measuring.samples import Calibration, LoadTestRun, RequestSample
 from tests.measuring.builders import START, failed, make_counters, make_run, make_sample, make_workload, moved
 
 
@@ -139,12 +139,21 @@ def test_throughput_over_time_adds_up_to_the_tokens() -> None:
     assert [point.requests_in_flight for point in points] == [0, 1, 1, 1, 1, 0, 0, 0, 0, 0]
 
 
-ENOUGH = [moved(n / 100) for n in range(64)]
-"""As many requests as a 90th percentile needs."""
+def even(count: int) -> list[RequestSample]:
+    """So many requests at even times over 10 s, each answered within 40 ms."""
+    return [
+        moved(10 * n / count - 0.99, first_token_s=10 * n / count + 0.02, last_token_s=10 * n / count + 0.05,
+              done_s=10 * n / count + 0.05, token_events_s=(0.01, 0.02, 0.03, 0.04), output_tokens=4, wanted_output_tokens=4)
+        for n in range(count)
+    ]  # fmt: skip
+
+
+ENOUGH = even(80)
+"""More requests than a 90th percentile needs."""
 
 
 def test_a_few_requests_are_not_enough_for_valid() -> None:
-    measured = measure(make_run(*ENOUGH[:63]))
+    measured = measure(make_run(*even(63)))
     assert measured.verdict == "UNCLEAR"
     assert codes(measured) == {"few-requests": "doubt"}
 
@@ -162,6 +171,13 @@ def test_a_clean_run_is_valid() -> None:
 def test_a_ledger_that_does_not_close_is_doubted_then_refused(counted: int, weight: str | None) -> None:
     run = make_run(make_sample(prompt_tokens=1000), after=make_counters(counted, 8))
     assert codes(measure(run)).get("token-ledger") == weight
+
+
+def test_no_request_without_usage_explains_an_engine_that_counted_less_than_it_answered() -> None:
+    run = make_run(make_sample(), failed("connection_error"), after=make_counters(5, 4))
+    found = next(caveat for caveat in measure(run).caveats if caveat.code == "token-ledger")
+    assert found.weight == "invalid"
+    assert "it was started anew" in found.says
 
 
 def test_requests_without_usage_explain_a_difference_so_it_is_only_doubted() -> None:
@@ -264,3 +280,87 @@ def test_the_gravest_caveat_comes_first() -> None:
     run = make_run(failed("timeout"), generator={"loop_lag_p99_s": 1.0}, before=None)
     weights = [caveat.weight.value for caveat in measure(run).caveats]
     assert weights == sorted(weights, key=["invalid", "doubt", "note"].index)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "code", "weight"),
+    [(1000, None, None), (1004, None, None), (1010, "tokens-per-event", "note"), (990, "events-without-tokens", "doubt"),
+     (970, "events-without-tokens", "invalid")],
+)  # fmt: skip
+def test_events_are_a_third_count(tokens: int, code: str | None, weight: str | None) -> None:
+    times = tuple(n / 1000 for n in range(1000))
+    measured = measure(make_run(make_sample(token_events_s=times, output_tokens=tokens)))
+    found = {k: v for k, v in codes(measured).items() if k in ("tokens-per-event", "events-without-tokens")}
+    assert found == ({code: weight} if code else {})
+    assert (measured.reconciliation.events, measured.reconciliation.event_tokens) == (1000, tokens)
+
+
+def test_the_token_that_ends_an_answer_carries_no_text() -> None:
+    measured = measure(make_run(make_sample(output_tokens=5, finish_reason="stop")))
+    assert measured.reconciliation.tokens_per_event == 1
+
+
+def test_the_engines_own_counters_tell_hits_and_accepted_drafts() -> None:
+    before = make_counters(prefix_queries=100, prefix_hits=10)
+    after = make_counters(10, 8, prefix_queries=1100, prefix_hits=610, draft_tokens=40, accepted_tokens=30)
+    engine = measure(make_run(make_sample(), before=before, after=after)).engine
+    assert engine is not None
+    assert (engine.prefix_hit_share, engine.acceptance) == (0.6, 0.75)  # 600 of 1,000; 30 of 40, none before
+    bare = measure(make_run(make_sample())).engine
+    assert bare is not None
+    assert (bare.prefix_hit_share, bare.acceptance) == (None, None)
+
+
+def test_what_a_cache_could_hold_stands_beside_what_it_held() -> None:
+    workload = make_workload(shared_prefix=SharedPrefix(tokens=30, distinct=2))  # 30 of 40 prompt tokens
+    measured = measure(make_run(make_sample(prompt_tokens=40, cached_tokens=16), workload=workload))
+    assert (measured.meant_reuse, measured.stages[0].cached_share) == (0.75, 0.4)
+
+
+def test_the_first_answer_token_has_a_clock_of_its_own() -> None:
+    thinking = make_sample(first_answer_s=4.0)
+    only_thought = moved(1, first_answer_s=None)
+    measured = stage(make_run(thinking, only_thought))
+    assert measured.ttft_answer is not None
+    assert (measured.ttft_answer.mean, measured.ttft_answer.count, measured.ttft_answer.censored) == (3.0, 2, 1)
+    assert stage(make_run(make_sample())).ttft_answer is None
+
+
+def test_a_users_speed_is_one_over_tpot() -> None:
+    assert stage(make_run(make_sample())).tokens_per_s_per_user == pytest.approx(7 / 3)  # 3 s for 7 tokens
+
+
+def test_latencies_count_requests_that_failed_as_slower_than_all() -> None:
+    broken = moved(
+        1, outcome="truncated", output_tokens=None, last_token_s=5.0, done_s=8.0, token_events_s=(1.0, 2.0, 3.0)
+    )
+    measured = stage(make_run(make_sample(), broken, failed("timeout", 2)))
+    assert (measured.ttft.count, measured.ttft.censored) == (3, 1)  # the broken stream had a first token
+    assert (measured.e2e.count, measured.e2e.censored) == (3, 2)
+    assert (measured.tpot.count, measured.tpot.censored) == (2, 1)  # what never began has no pace
+    assert (measured.itl.count, measured.itl.censored) == (6, 1)  # 3 + 2 gaps, and the one that never ended
+
+
+def test_a_stream_that_hung_all_along_is_a_failure_of_the_window() -> None:
+    hung = failed("cut_off", intended_s=0.5, sent_s=0.5, done_s=20.0)
+    run = make_run(moved(4), hung, workload=make_workload(warmup_s=3))
+    assert stage(run).failures == {"cut_off": 1}
+
+
+def test_a_window_of_ten_blocks_has_intervals() -> None:
+    within = stage(make_run(*ENOUGH)).within_run
+    assert within is not None
+    rate = within.intervals["output_tokens_per_s"]
+    assert rate.high is not None
+    assert rate.low <= stage(make_run(*ENOUGH)).output_tokens_per_s <= rate.high
+    assert stage(make_run(make_sample())).within_run is None  # its one request takes 4 s, a block 1 s
+
+
+def test_a_trace_is_measured_from_its_first_request_on():
+    # The first request is due 3 s after the stage began: the idle seconds before it would make the rate too low.
+    stage = TraceReplay(file="t", duration_s=10)
+    run = make_run(moved(2, request=0), moved(4, request=1), workload=make_workload(stages=(stage,)))
+    (made,) = measure(run).stages
+    assert made.window_start_s == pytest.approx(3, abs=1e-3)
+    assert made.window_end_s == 10
+    assert made.requests_per_s == pytest.approx(2 / 7, rel=1e-3)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deploykit.catalog.attention import GroupedQuery
-from deploykit.catalog.engine import EngineRelease, Flag, FlagTable, InstallSource, MetricNames, Runtime
+from deploykit.catalog.engine import CallerRoutes, EngineRelease, Flag, FlagTable, InstallSource, MetricNames, Runtime
 from deploykit.catalog.node import CpuEngine, DenseTflops, Gpu, Host, Node
 from deploykit.catalog.profile import Architecture, Checkpoint, Experts, Parameters, Profile, Serving, StandInRecipe
 from deploykit.catalog.workload import ClosedLoop, Fixed, Slo, Workload
@@ -171,13 +171,14 @@ def make_workload(**changes: Any) -> Workload:
 def make_engine(**changes: Any) -> EngineRelease:
     source = InstallSource(name="index", kind="index", requirement="vllm", official=True, **READ)
     runtime = Runtime(python="3.12", sources=(source,))
-    names = {name: f"vllm:{name}" for name in MetricNames.model_fields}
+    names = {name: f"vllm:{name}" for name, field in MetricNames.model_fields.items() if field.is_required()}
     facts: dict[str, Any] = {
         "name": "vllm-test",
         "version": "0.0.1",
         "flag_table": "flags.json",
         "cuda": runtime,
         "cpu": runtime,
+        "caller_routes": CallerRoutes(get=("/v1/models",), post=("/v1/completions",), **READ),
         "metrics": MetricNames(**names),
         **READ,
     }

@@ -103,7 +103,7 @@ def test_the_host_of_a_rehearsal() -> None:
     ground = make_ground(weights=Weights(0, 1.073741824, 0, "published", derived=False), capability=0.0)
     engine = make_local().cpu_engine
     assert engine is not None
-    need, budget = cpu_budget(ground, engine, ram_gb=None)
+    need, budget = cpu_budget(ground, engine, Parallelism(), ram_gb=None)
     # 1 GiB of weights, 2.5 GiB of processes, 1 GiB of cache: 4.5 GiB, and that is all the host is known to give.
     assert budget.available_gib == budget.capacity_gib == pytest.approx(4.5)
     assert budget.kv_gib == 1

@@ -81,7 +81,7 @@ def test_the_whole_answer_counts_towards_its_limit() -> None:
 
 
 def test_without_a_cache_the_shared_prefix_is_computed() -> None:
-    workload = shipped().workload("chat")
+    workload = shipped().workload("rag")
     assert workload.shared_prefix is not None
     assert demand_of(workload, peak=None, caching=True).cached == workload.shared_prefix.tokens
     assert demand_of(workload, peak=None, caching=False).cached == 0

@@ -119,6 +119,12 @@ def test_a_cache_too_small_for_one_request_is_no_fit() -> None:
     assert "one mean request of 101,000 tokens needs 1.93 GiB of KV cache per GPU" in error.what
 
 
+def test_ranks_of_a_rehearsal_want_as_many_hosts() -> None:
+    error = refused(make_rehearsal(operator_set={"tensor-parallel-size": 2}))
+    assert "`tensor-parallel-size` 2 is one engine over 2 hosts, and there is 1 host" in error.what
+    assert "give 2 hosts" in str(error.hint)
+
+
 def test_an_illegal_wish_leaves_no_layout_and_says_so() -> None:
     error = refused(make_request(operator_set={"tensor-parallel-size": 3}))
     assert error.what == (

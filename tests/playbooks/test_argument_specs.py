@@ -11,11 +11,11 @@ PLAYBOOKS = ROOT / "playbooks"
 ROLES = sorted(p.name for p in (PLAYBOOKS / "roles").iterdir())
 GIVEN_BY_THE_WORKFLOW = {
     "deploykit_bundle", "deploykit_release", "deploykit_root", "deploykit_profiles",
-    "deploykit_supervision", "deploykit_secrets",
+    "deploykit_supervision", "deploykit_secrets", "deploykit_holder", "deploykit_deployment",
 }  # fmt: skip
 ROLES_OWN = {
-    "preflight_runtime_gb", "runtime_uv", "engine_ready_timeout_s", "engine_ready_slice_s", "engine_log_lines",
-    "verify_timeout_s",
+    "preflight_runtime_gb", "preflight_all_reduce", "doctor_release", "doctor_metrics", "runtime_uv", "engine_ready_timeout_s", "engine_ready_slice_s", "engine_stall_s", "engine_last_start_s", "engine_log_lines",
+    "verify_timeout_s", "verify_at_once", "engine_drain_timeout_s", "weights_mirror", "weights_verify", "weights_parallel", "weights_python", "runtime_wheels", "runtime_python_archive", "release_event", "release_keep",
 }  # fmt: skip
 """Knobs with a default that no bundle sets."""
 

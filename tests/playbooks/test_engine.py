@@ -34,6 +34,10 @@ def test_ready_is_of_the_wanted_release(engine):
     assert not engine.is_ready(entry(release="abc (deleted)"), "abc")
 
 
+def test_how_old_each_was_when_it_was_ready(engine):
+    assert engine.ready_after([entry(uptime=95), entry(name="rank-1", uptime=None)]) == {"ready_s:engine-0": 95}
+
+
 def test_the_template_says_when_a_start_begins(module, playbooks):
     template = (playbooks / "roles/engine/templates/supervisord.conf.j2").read_text()
     start = module("deploykit_logs").START

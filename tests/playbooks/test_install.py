@@ -25,14 +25,15 @@ for last; do :; done
 if [ "$1" = venv ]; then
     mkdir -p "$last/bin" "$last/lib/python3.11/site-packages"
     printf '#!/bin/sh\\necho 0.32.0+cpu\\n' > "$last/bin/python"; chmod +x "$last/bin/python"
+elif [ -n "$TOLD" ]; then env > "$TOLD"; echo "$@" >> "$TOLD"
 elif [ -n "$FAIL" ]; then echo "$FAIL"; exit 2
 fi
 """
     )
     uv.chmod(uv.stat().st_mode | stat.S_IXUSR)
     return {
-        "uv": str(uv), "environment": str(tmp_path / "engines" / "cpu-1"), "kind": "cpu", "version": "0.32.0",
-        "python": "3.11", "sources": [WHEEL, INDEX], "lock": None, "shims": None, "probe_s": 2.0,
+        "uv": str(uv), "environment": str(tmp_path / "engines" / "cpu-1"), "kind": "cpu", "version": "0.32.0", "package": "vllm",
+        "python": "3.11", "sources": [WHEEL, INDEX], "lock": None, "wheels": None, "home": None, "shims": None, "probe_s": 2.0,
         "log": str(tmp_path / "install.log"),
     }  # fmt: skip
 
@@ -55,6 +56,7 @@ def test_the_next_source_is_tried(install, params):
         ("error: failed to copy: No space left on device (os error 28)", "the disk is full"),
         ("error: Failed to fetch: `http://x`\n  Caused by: dns error", "does not answer"),
         ("error: No interpreter found for Python 3.12 in managed installations", "no such Python"),
+        ("error: Because x==1 was not found in the provided package locations", "a wheel is not in the bundle"),
         ("error: Hash mismatch for `x==1`", "not the one that was locked"),
         ("error: something new", "something new"),
     ],
@@ -67,7 +69,7 @@ def test_a_failure_is_one_sentence_and_leaves_nothing(install, params, monkeypat
 
 
 def test_another_version_is_not_taken(install, params):
-    with pytest.raises(install.NotInstalledError, match=r"vLLM 9\.9 was to be installed"):
+    with pytest.raises(install.NotInstalledError, match=r"vllm 9\.9 was to be installed"):
         install.Installer(params | {"version": "9.9"}).run()
 
 
@@ -75,6 +77,22 @@ def test_a_lock_is_installed_with_hashes_and_nothing_else(install):
     assert install.pip_arguments(INDEX, "cpu", "/lock", torch_answers=False) == [
         "--no-deps", "--require-hashes", "--requirement", "/lock",
     ]  # fmt: skip
+
+
+def test_a_bundle_is_installed_from_its_wheels_alone(install, params, monkeypatch, tmp_path):
+    monkeypatch.setenv("TOLD", str(tmp_path / "told"))
+    monkeypatch.setattr(install, "probe", lambda *_: pytest.fail("a network was asked"))
+    sources = [WHEEL, INDEX | {"torch_index": "https://torch.invalid"}]
+    source, passed = install.Installer(
+        params | {"sources": sources, "wheels": "/wheels", "home": "/opt/deploykit"}
+    ).run()
+    assert (source, passed) == ("community", [])
+    told = (tmp_path / "told").read_text().splitlines()
+    assert {
+        "UV_FIND_LINKS=/wheels", "UV_NO_INDEX=1", "UV_OFFLINE=1", "UV_PYTHON_DOWNLOADS=never",
+        "UV_PYTHON_INSTALL_DIR=/opt/deploykit/python", "UV_CACHE_DIR=/opt/deploykit/cache/uv",
+    } <= set(told)  # fmt: skip
+    assert told[-1].endswith("--no-deps --require-hashes --requirement /wheels/requirements.lock")
 
 
 def test_torch_s_index_is_used_when_it_answers(install):

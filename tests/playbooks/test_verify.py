@@ -25,6 +25,7 @@ PARAMS = {
     "version": "0.32.0",
     "key": None,
     "timeout_s": 1,
+    "at_once": 0,
     "names": {},
     "supervision": None,
     "root": None,
@@ -90,3 +91,17 @@ def test_a_build_s_local_version_is_the_same_version(verify):
 def test_what_is_wrong_is_said(verify, answers, says):
     with pytest.raises(verify.error, match=says):
         verify(**answers)
+
+
+def test_an_engine_that_fails_at_its_first_batch_has_not_proven_itself(module):
+    found, asked = module("deploykit_verify"), []
+
+    def ask(_port, path, **_how):
+        asked.append(path)
+        batch = asked.count("/v1/chat/completions") > 1
+        return (500, "CUDA error") if batch else GOOD[path]
+
+    assert found.verify(8001, PARAMS, ask=lambda _p, path, **_: GOOD[path])
+    with pytest.raises(found.WrongAnswerError, match=r"of 4 requests at once, number 1: .*HTTP 500: CUDA error"):
+        found.verify(8001, PARAMS | {"at_once": 4}, ask=ask)
+    assert asked.count("/v1/chat/completions") == 5

@@ -7,17 +7,25 @@ from typing import Any
 
 from deploykit.catalog.attention import Latent
 from deploykit.catalog.engine import (
+    CallerRoutes,
     ContainerImage,
+    CudaNeed,
     EngineRelease,
     Flag,
     FlagTable,
+    Histogram,
     InstallSource,
     MetricNames,
     RemovedFlag,
+    Router,
     Runtime,
 )
-from deploykit.catalog.node import CpuEngine, DenseTflops, Gpu, Host, Node
+from deploykit.catalog.exporters import Exporters
+from deploykit.catalog.node import CpuEngine, DenseTflops, Fabric, Gpu, Host, Node
 from deploykit.catalog.profile import Architecture, Checkpoint, Experts, Profile, StandInRecipe
+from deploykit.catalog.workload import Slo
+from deploykit.effects.yaml_files import load_yaml_model
+from deploykit.paths import shipped
 from deploykit.planning.plan import (
     Choice,
     MemoryBudget,
@@ -27,11 +35,13 @@ from deploykit.planning.plan import (
     PlannedCheckpoint,
     SchedulerLimits,
 )
-from deploykit.rendering.options import GatewayOptions
+from deploykit.rendering.options import GatewayOptions, MonitoringOptions
 
 FACTS: dict[str, Any] = {"source": "made up for tests", "as_of": dt.date(2026, 11, 1)}
 NO_GATEWAY = GatewayOptions(enabled=False, key_required=False)
 GATEWAY = GatewayOptions(enabled=True, key_required=True)
+EXPORTERS = load_yaml_model(shipped("profiles") / "exporters.yaml", Exporters)
+MONITORING = MonitoringOptions(slo=Slo(ttft_s=2, tpot_s=0.05, share=0.95))
 
 
 def make_flags(**extra: Flag) -> FlagTable:
@@ -96,21 +106,29 @@ def make_engine(**changes: Any) -> EngineRelease:
         kv_cache_usage="vllm:kv_cache_usage_perc",
         cache_config="vllm:cache_config_info",
         preemptions="vllm:num_preemptions_total",
+        ttft=Histogram(name="vllm:time_to_first_token_seconds", buckets=(0.5, 1, 2.5, 5)),
+        tpot=Histogram(name="vllm:request_time_per_output_token_seconds", buckets=(0.025, 0.05, 0.1)),
+        e2e=Histogram(name="vllm:e2e_request_latency_seconds", buckets=(1, 10, 60)),
     )
     data: dict[str, Any] = {
         **FACTS,
         "name": "vllm-9.9",
         "version": "9.9.0",
         "flag_table": "vllm-9.9.flags.json",
-        "cuda": make_runtime(),
+        "cuda": make_runtime(cuda=CudaNeed(**FACTS, version="13", min_driver="580")),
         "cpu": make_runtime(environment={"VLLM_TARGET_DEVICE": "cpu"}),
         "image": ContainerImage(**FACTS, name="docker.io/acme/vllm", tag="v9.9.0"),
         "removed_flags": (
             RemovedFlag(**FACTS, flag="disable-log-requests", instead="enable-log-requests"),
             RemovedFlag(**FACTS, flag="swap-space", instead=None),
         ),
+        "caller_routes": CallerRoutes(**FACTS, get=("/v1/models",), post=("/v1/chat/completions", "/v1/completions")),
+        "router": Router(
+            **FACTS, requirement="acme-router==1.2.3", lock="vllm-9.9.router.lock", python="3.12",
+            paths=("/v1/chat/completions", "/v1/other"),
+        ),
         "metrics": metrics,
-    }
+    }  # fmt: skip
     return EngineRelease(**(data | changes))
 
 
@@ -126,6 +144,9 @@ def make_node(**changes: Any) -> Node:
         "gpu": gpu,
         "gpu_count": 8,
         "host": Host(**FACTS, cpu_cores=128, ram_gb=2048, disk_gb=None),
+        "fabric": Fabric(
+            **FACTS, fabric_manager=True, subnet_manager=False, imex=False, nvlinks_per_gpu=18, all_reduce_gb_s=400
+        ),
         "min_driver": "580.65",
     }
     return Node(**(data | changes))
@@ -133,7 +154,7 @@ def make_node(**changes: Any) -> Node:
 
 def make_laptop() -> Node:
     return make_node(
-        name="local", title="This machine", status="this-machine", gpu=None, gpu_count=0, min_driver=None,
+        name="local", title="This machine", status="this-machine", gpu=None, gpu_count=0, fabric=None, min_driver=None,
         cpu_engine=CpuEngine(kv_cache_gib=1, reserve_gib=3),
     )  # fmt: skip
 

@@ -12,12 +12,13 @@ from tests.rendering.builders import GATEWAY, NO_GATEWAY, make_plan, make_rehear
 from tests.rendering.test_renderer import bundle_of
 
 NAMES = {
-    "preflight_runtime", "preflight_gpu_count", "preflight_gpu_name", "preflight_min_driver", "preflight_weights_gb",
-    "preflight_ram_gb", "preflight_ports", "runtime_kind", "runtime_version", "runtime_python", "runtime_sources",
+    "preflight_runtime", "preflight_gpu_count", "preflight_gpu_name", "preflight_weights_gb",
+    "preflight_spans_nodes", "preflight_gpu_capability", "preflight_drivers", "preflight_cuda", "preflight_fabric", "preflight_ram_for",
+    "preflight_ram_gb", "preflight_ports", "preflight_image", "runtime_form", "runtime_image", "runtime_kind", "runtime_version", "runtime_python", "runtime_sources",
     "runtime_lock", "runtime_environment", "weights_kind", "weights_repo", "weights_revision", "weights_size_gb",
     "weights_draft_repo", "weights_draft_revision",
-    "weights_recipe", "engine_instances", "engine_served_model_name", "gateway_enabled", "gateway_port",
-    "gateway_domain", "monitoring_enabled", "verify_model", "verify_engine_version", "verify_ports",
+    "weights_recipe", "weights_lock", "engine_instances", "engine_served_model_name", "gateway_enabled", "gateway_port",
+    "gateway_tls", "gateway_name", "gateway_router", "gateway_router_arguments", "monitoring_enabled", "monitoring_gpu", "monitoring_gpu_package", "monitoring_probe", "monitoring_reader", "verify_model", "verify_engine_version", "verify_ports",
 }  # fmt: skip
 
 
@@ -34,8 +35,13 @@ def test_a_node_is_asked_for_its_gpus_driver_and_pinned_memory() -> None:
     found = variables(make_plan())
     assert found["preflight_gpu_count"] == 8
     assert found["preflight_gpu_name"] == "T9000 80GB"
-    assert found["preflight_min_driver"] == "580.65"
+    assert found["preflight_gpu_capability"] == 9.0
+    assert found["preflight_drivers"] == [
+        {"version": "580.65", "because": "t9000-8x"}, {"version": "580", "because": "CUDA 13 of vLLM 9.9.0"},
+    ]  # fmt: skip
+    assert found["preflight_cuda"] == "13"
     assert found["preflight_ram_gb"] == 40
+    assert found["preflight_ram_for"] == "weights in host memory"
     assert found["preflight_weights_gb"] == 300
 
 
@@ -50,8 +56,9 @@ def test_a_rehearsal_asks_for_memory_alone() -> None:
     assert found["preflight_ram_gb"] == 4.4
     assert found["preflight_gpu_count"] == 0
     assert found["preflight_gpu_name"] is None
-    assert found["preflight_min_driver"] is None
-    assert found["preflight_ports"] == [8001]
+    assert found["preflight_drivers"] == []
+    assert found["preflight_fabric"] == {}
+    assert [(one["node_index"], one["port"]) for one in found["preflight_ports"]] == [(0, 8001)]
 
 
 def test_a_rehearsal_makes_its_weights_and_leaves_the_machine_alone() -> None:
@@ -82,13 +89,29 @@ def test_sources_carry_what_an_install_needs_and_no_more() -> None:
     ]
 
 
-def test_ports_of_gateway_metrics_engines_and_ranks() -> None:
+def test_ports_of_gateway_monitoring_engines_and_ranks_are_those_of_their_nodes() -> None:
     plan = make_plan(nodes=2, parallelism=Parallelism(data=16, expert=True, nodes_per_engine=2))
     found = variables(
         plan, ("a", "b"), GatewayOptions(enabled=True, key_required=True, port=443, domain="a.example.org")
     )
-    assert found["preflight_ports"] == [80, 443, 2019, 8001, 29501, 29502]
+    wanted = [(one["node_index"], one["port"]) for one in found["preflight_ports"]]
+    first, every = (443, 8001, 8405, 9090, 29501, 29502), (9100, 9400)
+    assert wanted == sorted([*((0, port) for port in first), *((node, port) for node in (0, 1) for port in every)])
     assert found["verify_ports"] == [8001]
+
+
+def test_a_port_says_who_wants_it_and_what_else_can_be_done() -> None:
+    tls = GatewayOptions(enabled=True, key_required=True, port=8000, tls="internal")
+    told = {one["port"]: one for one in variables(make_plan(), ("a",), tls)["preflight_ports"]}
+    assert told[8001]["otherwise"] == "choose another one: `--port N`"
+    assert "otherwise" not in told[8405]
+    assert "monitoring: {enabled: false}" in told[9115]["otherwise"]
+    assert (told[9100]["listener"], told[9100]["replaces"]) == ("the node exporter", "prometheus-node-exporter.service")
+
+
+def test_without_monitoring_its_ports_are_not_asked_for() -> None:
+    without = GatewayOptions(enabled=True, key_required=True, monitoring=False)
+    assert {one["port"] for one in variables(make_plan(), ("a",), without)["preflight_ports"]} == {8000, 8001, 8405}
 
 
 def test_every_instance_names_its_node_and_files_that_are_there() -> None:
@@ -114,8 +137,9 @@ def test_monitoring_can_be_declined() -> None:
 def test_the_roles_accept_every_variable_and_get_every_one_they_require() -> None:
     accepted: dict[str, dict[str, Any]] = {}
     for spec in sorted(shipped("playbooks").glob("roles/*/meta/argument_specs.yml")):
-        accepted |= yaml.safe_load(spec.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+        for entry in yaml.safe_load(spec.read_text(encoding="utf-8"))["argument_specs"].values():
+            accepted |= entry.get("options", {})
     assert accepted.keys() >= NAMES
     required = {name for name, option in accepted.items() if option.get("required")}
     # What is about this run and not about the bundle comes from the workflow.
-    assert {name for name in required - NAMES if not name.startswith("deploykit_")} == set()
+    assert {name for name in required - NAMES if not name.startswith(("deploykit_", "doctor_"))} == set()

@@ -9,10 +9,12 @@ import yaml
 from deploykit.errors import DeploykitError, PlanningError, UnsupportedSettingError
 from deploykit.planning.plan import Parallelism, Plan
 from deploykit.rendering.bundle import Bundle
-from deploykit.rendering.options import GatewayOptions
+from deploykit.rendering.options import ContainerOptions, GatewayOptions, MonitoringOptions
 from deploykit.rendering.renderer import render
 from tests.rendering.builders import (
+    EXPORTERS,
     GATEWAY,
+    MONITORING,
     NO_GATEWAY,
     choice,
     make_engine,
@@ -29,10 +31,15 @@ CASES: dict[str, tuple[Plan, tuple[str, ...], GatewayOptions]] = {
     "rehearsal": (make_rehearsal(), ("127.0.0.1",), NO_GATEWAY),
     "one-node-tp8": (make_plan(), ("10.0.0.1",), GATEWAY),
     "two-replicas": (make_plan(parallelism=Parallelism(tensor=4, replicas=2)), ("10.0.0.1",), GATEWAY),
+    "routed-replicas": (
+        make_plan(parallelism=Parallelism(tensor=4, replicas=2)),
+        ("10.0.0.1",),
+        GatewayOptions(enabled=True, key_required=True, router=True),
+    ),
     "data-and-expert-parallel": (
         make_plan(parallelism=Parallelism(data=8, expert=True)),
         ("10.0.0.1",),
-        GatewayOptions(enabled=True, key_required=True, domain="llm.example.org", port=443),
+        GatewayOptions(enabled=True, key_required=True, domain="llm.example.org", tls="own", port=443),
     ),
     "two-node-engine": (
         make_plan(nodes=2, parallelism=Parallelism(data=16, expert=True, nodes_per_engine=2)),
@@ -42,7 +49,13 @@ CASES: dict[str, tuple[Plan, tuple[str, ...], GatewayOptions]] = {
 }
 
 
-def bundle_of(plan: Plan, hosts: tuple[str, ...] = ("10.0.0.1",), gateway: GatewayOptions = GATEWAY) -> Bundle:
+def bundle_of(
+    plan: Plan,
+    hosts: tuple[str, ...] = ("10.0.0.1",),
+    gateway: GatewayOptions = GATEWAY,
+    monitoring: MonitoringOptions = MONITORING,
+    container: ContainerOptions | None = None,
+) -> Bundle:
     rehearsal = plan.stand_in is not None
     return render(
         plan,
@@ -52,6 +65,9 @@ def bundle_of(plan: Plan, hosts: tuple[str, ...] = ("10.0.0.1",), gateway: Gatew
         flags=make_flags(),
         hosts=hosts,
         gateway=gateway,
+        exporters=EXPORTERS,
+        monitoring=monitoring,
+        container=container,
     )
 
 
@@ -124,8 +140,8 @@ def test_replicas_on_two_nodes_have_the_same_port_and_the_far_one_can_be_reached
     bundle = bundle_of(plan, ("10.0.0.1", "10.0.0.2"))
     assert [config(bundle, f"engine-{i}")["port"] for i in (0, 1)] == [8001, 8001]
     assert [config(bundle, f"engine-{i}")["host"] for i in (0, 1)] == ["127.0.0.1", "0.0.0.0"]  # noqa: S104 - the address under test
-    assert '"dial": "10.0.0.2:8001"' in bundle.file("gateway/caddy.json").content
-    assert '"dial": "127.0.0.1:8001"' in bundle.file("gateway/caddy.json").content
+    assert " 10.0.0.2:8001\n" in bundle.file("gateway/haproxy.cfg").content
+    assert " 127.0.0.1:8001\n" in bundle.file("gateway/haproxy.cfg").content
 
 
 def test_ranks_share_all_but_who_they_are() -> None:
@@ -235,16 +251,16 @@ WRONG: dict[str, tuple[Plan, tuple[str, ...], GatewayOptions, type[DeploykitErro
         "engine-0 and the gateway both want port 8001",
     ),
     "the gateway on its own metrics' port": (
-        make_plan(), ("a",), GatewayOptions(enabled=True, key_required=False, port=2019), UnsupportedSettingError,
-        "the gateway and the gateway's metrics both want port 2019",
+        make_plan(), ("a",), GatewayOptions(enabled=True, key_required=False, port=8405), UnsupportedSettingError,
+        "the gateway and the gateway's metrics both want port 8405",
     ),
     "an engine on the monitoring's port": (
         make_plan(settings=(choice("port", 9090),)), ("a",), GATEWAY, UnsupportedSettingError,
-        "engine-0 and the monitoring both want port 9090",
+        "engine-0 and Prometheus both want port 9090",
     ),
     "a replica on the metrics' port": (
-        make_plan(parallelism=Parallelism(tensor=4, replicas=2), settings=(choice("port", 2018),)), ("a",), GATEWAY,
-        UnsupportedSettingError, "engine-1 and the gateway's metrics both want port 2019",
+        make_plan(parallelism=Parallelism(tensor=4, replicas=2), settings=(choice("port", 8404),)), ("a",), GATEWAY,
+        UnsupportedSettingError, "engine-1 and the gateway's metrics both want port 8405",
     ),
     "a port beyond the last": (
         make_plan(parallelism=Parallelism(tensor=4, replicas=2), settings=(choice("port", 65535),)), ("a",), GATEWAY,
@@ -264,5 +280,5 @@ def test_a_rehearsal_without_recipe_is_refused() -> None:
     with pytest.raises(PlanningError, match="no recipe"):
         render(
             make_rehearsal(), profile=make_profile(), node=make_laptop(), engine=make_engine(), flags=make_flags(),
-            hosts=("127.0.0.1",), gateway=NO_GATEWAY,
+            hosts=("127.0.0.1",), gateway=NO_GATEWAY, exporters=EXPORTERS, monitoring=MONITORING,
         )  # fmt: skip

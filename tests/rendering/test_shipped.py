@@ -14,7 +14,7 @@ from deploykit.paths import shipped
 from deploykit.planning.plan import Plan
 from deploykit.planning.planner import plan
 from deploykit.planning.request import PlanRequest
-from deploykit.rendering.options import GatewayOptions
+from deploykit.rendering.options import GatewayOptions, MonitoringOptions
 from deploykit.rendering.renderer import render
 from deploykit.rendering.serve_config import config_lines
 from tests.rendering.builders import choice
@@ -87,6 +87,8 @@ def rendered_keys(asked: PlanRequest, decided: Plan) -> list[dict[str, object]]:
         flags=asked.flags,
         hosts=hosts,
         gateway=gateway,
+        exporters=CATALOG.exporters(),
+        monitoring=MonitoringOptions(slo=asked.workload.slo),
     )
     files = [file for file in bundle.files if file.path.endswith("serve.yaml")]
     assert len(files) == decided.parallelism.replicas * decided.parallelism.nodes_per_engine

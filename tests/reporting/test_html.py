@@ -8,8 +8,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from deploykit.measuring.measurements import Measurements
+from deploykit.reporting.drawing import Plot
 from deploykit.reporting.html import html
-from deploykit.reporting.plots import Plot, plots
+from deploykit.reporting.plots import plots
 from deploykit.reporting.report import Report
 from tests.costing.builders import make_hourly
 from tests.reporting.builders import CASES, make_plan, make_report, make_samples, measured
@@ -73,7 +74,7 @@ def test_headings_tables_and_plots_can_be_read_aloud() -> None:
     assert headings.count("h1") == 1
     assert all(attributes.get("scope") in ("col", "row") for tag, attributes in page.tags if tag == "th")
     drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert len(drawings) == 6
+    assert len(drawings) == 9
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     for drawing in drawings:
@@ -84,7 +85,7 @@ def test_headings_tables_and_plots_can_be_read_aloud() -> None:
 def test_a_cell_of_numbers_breaks_between_numbers_and_never_before_a_unit() -> None:
     cells = re.findall(r'<td class="r" data-of="([^"]*)">([^<]*)</td>', html(make_report(), draw=marked))
     found = {head: cell for head, cell in cells if head in ("Good", "TTFT p50 / p99")}
-    assert found == {"Good": "1,044\u00a0of\u00a01,044", "TTFT p50 / p99": "478\u00a0ms / 1.07\u00a0s"}
+    assert found == {"Good": "1,023\u00a0of\u00a01,025", "TTFT p50 / p99": "479\u00a0ms / 1.07\u00a0s"}
 
 
 def test_on_a_narrow_screen_each_cell_says_its_column() -> None:
@@ -136,5 +137,5 @@ def test_what_was_not_measured_has_no_plot() -> None:
     bare = measured(make_samples())
     stages = tuple(stage.model_copy(update={"throughput": ()}) for stage in bare.stages)
     made = make_report(measurements=Measurements.model_validate({**bare.model_dump(), "stages": stages}), curves=())
-    assert [plot.name for plot in plots(made)] == ["bills"]
-    assert html(made).count("<svg") == 1
+    assert [plot.name for plot in plots(made)] == ["bills", "breakeven", "staircase", "tornado"]
+    assert html(made).count("<svg") == 4

@@ -29,8 +29,9 @@ def engine_entry(**changes):
 class FakePlaybooks:
     """Ansible that changes things once, or fails, or is interrupted."""
 
-    def __init__(self, *, failure=None, interrupt=(), engine=None):
+    def __init__(self, *, failure=None, interrupt=(), engine=None, told=None):
         self.ran, self.failure, self.interrupt, self.engine = [], failure, interrupt, engine
+        self.told = told or {}
 
     def run(self, playbook, *, inventory, variables, secrets, log_dir, on_event, check=False):
         self.ran.append((playbook, dict(variables), dict(secrets)))
@@ -59,7 +60,7 @@ class FakePlaybooks:
             status="failed" if self.failure else "successful",
             hosts=(host,),
             failures=failures,
-            facts={"localhost": facts},
+            facts={"localhost": facts | self.told},
         )
 
     def list_tasks(self, playbook, *, inventory, variables):
@@ -70,10 +71,11 @@ class FakeGenerator:
     """A load generator whose engine answers each request in the same time, but for those that are `lost`."""
 
     def __init__(self, *, broken=False, lost=0):
-        self.broken, self.lost, self.specs = broken, lost, []
+        self.broken, self.lost, self.specs, self.authorities = broken, lost, [], []
 
-    def run(self, spec, *, directory, api_key, on_progress):
+    def run(self, spec, *, directory, api_key, on_progress, authority=None):
         self.specs.append((spec, api_key))
+        self.authorities.append(authority)
         if self.broken:
             raise LoadTestError("locust died")
         stages = len(spec.workload.stages)

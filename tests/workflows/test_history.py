@@ -60,6 +60,11 @@ def test_another_model_machine_layout_load_or_engine_is_no_evidence(runs: RunSto
     assert measured_here(runs, PLAN) is None
 
 
+def test_another_load_put_on_the_same_deployment_is_no_evidence(runs: RunStores) -> None:
+    save(runs, 1, measurements=MEASURED.model_copy(update={"workload": "trace.jsonl"}))
+    assert measured_here(runs, PLAN) is None
+
+
 def test_other_limits_are_the_same_thing(runs: RunStores) -> None:
     limits = PLAN.limits.model_copy(update={"max_num_seqs": 1})
     save(runs, 1, PLAN.model_copy(update={"limits": limits}))

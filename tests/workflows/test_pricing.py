@@ -4,9 +4,9 @@ from decimal import Decimal
 import pytest
 
 from deploykit import paths
+from deploykit.cost_intent import CostIntent
 from deploykit.effects.yaml_files import YamlCatalog
 from deploykit.errors import CatalogError, ComparisonError
-from deploykit.intent import CostIntent
 from deploykit.workflows.pricing import SHOWN_RATES, check, hourly_costs, offers
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
@@ -45,13 +45,13 @@ def test_an_unknown_node_price_is_no_price():
 
 
 def test_offers_of_the_model_come_before_comparable_ones():
-    found = offers(CATALOG, "deepseek-v4-flash", CostIntent())
+    found = offers(CATALOG, "deepseek-v4-flash", CostIntent(), today=NOW.date())
     serving = [offer.serves == "deepseek-v4-flash" for offer in found]
     assert serving == sorted(serving, reverse=True)
     assert True in serving
-    assert [o.name for o in offers(CATALOG, "deepseek-v4-flash", CostIntent(offers=("openai-gpt-5.4",)))] == [
-        "openai-gpt-5.4"
-    ]
+    assert [
+        o.name for o in offers(CATALOG, "deepseek-v4-flash", CostIntent(offers=("openai-gpt-5.4",)), today=NOW.date())
+    ] == ["openai-gpt-5.4"]
 
 
 def test_what_pricing_would_miss_at_the_end_is_said_at_the_start():

@@ -16,11 +16,11 @@ from deploykit.effects.records import Records
 from deploykit.effects.run_store import RunStores
 from deploykit.effects.yaml_files import YamlCatalog
 from deploykit.errors import DeploymentError, Interrupted, LoadTestError
-from deploykit.intent import Intent
+from deploykit.intent import GatewayIntent, Intent
 from deploykit.workflows.deploy import START_TASK
 from deploykit.workflows.planning import make_plan
 from deploykit.workflows.target import this_machine
-from deploykit.workflows.up import up
+from deploykit.workflows.up import gateway_url, up
 from deploykit.workflows.world import World
 
 _spec = importlib.util.spec_from_file_location("workflow_fakes", Path(__file__).with_name("fakes.py"))
@@ -73,6 +73,12 @@ def test_the_road_leaves_every_value_as_a_file(go, world):
     assert spec.base_url == "http://127.0.0.1:8001"
     assert key == "sk-secret"
     assert json.loads((arrival.run / "measurements.json").read_text())["reconciliation"]["difference"] == 0
+
+
+def test_a_file_that_was_fetched_again_is_named(go, world):
+    note = "model.safetensors was damaged (SHA-256 0123...)"
+    go(replace(world, playbooks=fakes.FakePlaybooks(told={"weights": [note]})))
+    assert f"localhost: {note}" in world.reporter.lines
 
 
 def test_a_second_up_goes_on_in_the_same_run_and_does_not_measure(go, world):
@@ -223,3 +229,31 @@ def test_an_engine_left_running_does_not_say_its_weights_again(go, world, tmp_pa
     memories.save(said)
     go(world)
     assert memories.find(said.key).actual.weights_gib == 20.3
+
+
+def test_how_long_a_start_took_is_kept_and_told_to_the_next_one(go, world, tmp_path):
+    memories = FileMemories(tmp_path / "data")
+    world = replace(world, memories=memories)
+    world.playbooks.told = {"ready_s:engine-0": 95, "ready_s:engine-1": 41}
+    go(world)
+    assert "engine_last_start_s" not in world.playbooks.ran[0][1], "nothing is invented where nothing is known"
+    assert memories.find(key_of(PLANNED.plan)).ready_s == 95
+    assert "ready 95 s after its start" in last_time(memories.find(key_of(PLANNED.plan)), PLANNED.plan)
+    world.playbooks.told = {}
+    go(world)
+    assert world.playbooks.ran[-1][1]["engine_last_start_s"] == 95
+    assert memories.find(key_of(PLANNED.plan)).ready_s == 95, "an engine that runs on was not started"
+
+
+@pytest.mark.parametrize(
+    ("gateway", "url"),
+    [({}, "http://192.0.2.1:8000"), ({"port": 80}, "http://192.0.2.1"), ({"tls": "internal"}, "https://192.0.2.1:8000"),
+     ({"tls": "internal", "port": 443, "domain": "a.example.org"}, "https://a.example.org"),
+     ({"tls": "internal", "domain": "a.example.org"}, "https://a.example.org:8000")],
+)  # fmt: skip
+def test_callers_find_the_gateway_by_its_domain_else_by_the_address(gateway, url):
+    assert gateway_url(GatewayIntent(**gateway), "192.0.2.1") == url
+
+
+def test_an_address_of_ipv6_stands_in_brackets():
+    assert gateway_url(GatewayIntent(), "fd00::1") == "http://[fd00::1]:8000"

@@ -55,21 +55,21 @@ def _unit(deployed: Deployed, launch: Launch, unit: str) -> str:
         ("PublishPort", container.published(launch)) if container.is_bridged(launch) else ("Network", "host"),
         ("PodmanArgs", "--ipc=host"),
         ("StopTimeout", str(container.STOP_S)),
-        *(("Environment", _assignment(name, value)) for name, value in launch.variables().items()),
+        *(("Environment", assignment(name, value)) for name, value in launch.variables().items()),
         *([("Secret", f"{secret},type=env,target={KEY}")] if needs_key else []),
     ]
     gated = f"# For gated weights, a secret of the hub's token:\n# Secret=hub-token,type=env,target={HUB_TOKEN}\n"
     return "\n".join(
         (
             comment(*above),
-            _section(
+            section(
                 "Unit",
                 [
-                    ("Description", _specifiers(f"vLLM serving {deployed.plan.served_model_name} ({instance.name})")),
+                    ("Description", specifiers(f"vLLM serving {deployed.plan.served_model_name} ({instance.name})")),
                 ],
             ),
-            _section("Container", entries) + gated,
-            _section(
+            section("Container", entries) + gated,
+            section(
                 "Service",
                 [
                     ("ExecStartPre", f"/bin/mkdir -p {weights}"),
@@ -80,12 +80,13 @@ def _unit(deployed: Deployed, launch: Launch, unit: str) -> str:
                     ("TimeoutStopSec", str(container.STOP_S + 30)),
                 ],
             ),
-            _section("Install", [("WantedBy", "multi-user.target")]),
+            section("Install", [("WantedBy", "multi-user.target")]),
         )
     )
 
 
-def _section(name: str, entries: list[tuple[str, str]]) -> str:
+def section(name: str, entries: list[tuple[str, str]]) -> str:
+    """Return a section of a unit."""
     return f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in entries)
 
 
@@ -94,14 +95,15 @@ def _gpus(launch: Launch) -> tuple[str, ...]:
     return tuple(map(str, gpus)) if gpus is not None else ("all",)
 
 
-def _assignment(name: str, value: str) -> str:
+def assignment(name: str, value: str) -> str:
     """Return NAME=value as systemd reads one word; podman gets it on a command line, where `$` and `%` mean something."""
-    word = _specifiers(f"{name}={value}").replace("$", "$$")
+    word = specifiers(f"{name}={value}").replace("$", "$$")
     if _PLAIN.fullmatch(word):
         return word
     escaped = word.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def _specifiers(text: str) -> str:
+def specifiers(text: str) -> str:
+    """Return text in which systemd expands nothing."""
     return text.replace("%", "%%")

@@ -23,11 +23,11 @@ def installed() -> Path | None:
 
 def unpacked(folder: Path) -> Path | None:
     """Unpack the generator from Debian's package, by apt and from the mirror that this machine uses; None without one."""
-    if not shutil.which("apt-get") or not (mirror := _mirror()):
+    if not shutil.which("apt-get") or not (archive := mirror()):
         return None
     (folder / "lists/partial").mkdir(parents=True)
     (folder / "archives/partial").mkdir(parents=True)
-    (folder / "sources.list").write_text(f"deb {mirror} {SUITE} main\n")
+    (folder / "sources.list").write_text(f"deb {archive} {SUITE} main\n")
     own = {
         "Dir::Etc::sourcelist": folder / "sources.list", "Dir::Etc::sourceparts": "/dev/null", "Dir::Cache": folder,
         "Dir::State::lists": folder / "lists", "APT::Sandbox::User": "root", "Acquire::Languages": "none",
@@ -42,7 +42,7 @@ def unpacked(folder: Path) -> Path | None:
     return next((folder / "podman").glob("usr/lib*/podman/quadlet"), None)
 
 
-def _mirror() -> str | None:
+def mirror() -> str | None:
     """Return the archive that this machine installs Debian's packages from."""
     places = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
     text = "\n".join(place.read_text() for place in places if place.is_file())

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from deploykit.catalog.engine import ContainerImage
-from deploykit.errors import UsageError
+from deploykit.errors import UnsupportedSettingError, UsageError
 from deploykit.rendering.formats.select import Format
 from tests.rendering.builders import FACTS, choice, make_plan, make_rehearsal
 from tests.rendering.formats.cases import CASES, case_as, every_case, render_as
@@ -50,14 +50,15 @@ def test_weights_come_from_the_hub_at_the_plans_revision(wanted: Format) -> None
 
 
 @every_format
-def test_what_a_profile_or_the_operator_says_of_model_and_hub_stays(wanted: Format) -> None:
-    plan = make_plan(
-        settings=(choice("model", "/srv/big", source="--set"),),
-        environment=(choice("HF_HUB_OFFLINE", "1", source="deploykit.yaml"),),
-    )
-    text = "".join(file.content for file in render_as(wanted, plan).values())
-    assert "/srv/big" in text
-    assert "HF_HUB_OFFLINE" in text
+def test_what_the_operator_says_of_the_hub_stays(wanted: Format) -> None:
+    plan = make_plan(environment=(choice("HF_HUB_OFFLINE", "1", source="deploykit.yaml"),))
+    assert "HF_HUB_OFFLINE" in "".join(file.content for file in render_as(wanted, plan).values())
+
+
+@every_format
+def test_other_weights_than_the_plans_are_refused(wanted: Format) -> None:
+    with pytest.raises(UnsupportedSettingError, match="weights are served as the plan's model"):
+        render_as(wanted, make_plan(settings=(choice("model", "/srv/big", source="--set"),)))
 
 
 @pytest.mark.parametrize("wanted", IN_CONTAINERS)
