@@ -2,9 +2,17 @@
 
 from typing import Any
 
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 DEFAULT = "(default)"
+
+
+class Default(TyperCommand):
+    """The command that is meant, whose name nobody writes."""
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - its types are private to typer
+        """Write the usage without the space before a name that is not there."""
+        formatter.write_usage(ctx.command_path.rstrip(), " ".join(self.collect_usage_pieces(ctx)))
 
 
 class WithDefault(TyperGroup):

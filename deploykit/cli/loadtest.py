@@ -133,12 +133,16 @@ def _traffic(context: "Context", named: str | None, replay: str | None, default:
     if named is not None:
         raise UsageError("--replay and --workload exclude each other", hint="a run brings its own workload")
     from deploykit.effects.load_inputs import of_run
-    from deploykit.measuring.samples import LoadTestRun
+    from deploykit.measuring.samples import LoadTestRun, LoadTestSpec
 
     folder = context.runs.open(replay)
-    if not folder.path("loadtest-run.json").is_file():
+    if folder.path("loadtest-run.json").is_file():
+        spec = folder.read("loadtest-run.json", LoadTestRun).spec
+    elif folder.path("loadtest.json").is_file():  # it did not come to its end
+        spec = folder.read("loadtest.json", LoadTestSpec)
+    else:
         raise CatalogError(f"nothing was measured in the run `{replay}`", hint="`deploykit report --list` shows others")
-    return of_run(folder.read("loadtest-run.json", LoadTestRun).spec.workload, folder.path("inputs"))
+    return of_run(spec.workload, folder.path("inputs"))
 
 
 def _meter(context: "Context", named: list[str]) -> "PowerMeter | None":

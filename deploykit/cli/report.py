@@ -6,7 +6,7 @@ import typer
 
 from deploykit.cli import options, verify
 from deploykit.cli.console import envelope, prose, result, say
-from deploykit.cli.default_command import DEFAULT, WithDefault
+from deploykit.cli.default_command import DEFAULT, Default, WithDefault
 from deploykit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ app = typer.Typer(cls=WithDefault, rich_markup_mode=None, add_completion=False)
 
 
 @app.command(
-    DEFAULT, hidden=True, epilog="Also: `deploykit report verify`, `deploykit report export`; each has --help."
+    DEFAULT,
+    cls=Default,
+    hidden=True,
+    epilog="Also: `deploykit report verify`, `deploykit report export`; each has --help.",
 )
 def report(
     run: Annotated[str, typer.Argument(help="A run folder's name or path.")] = "latest",

@@ -86,9 +86,13 @@ def _opened(context: "Context", run: str) -> "Iterator[RunStore]":
     """Open a run folder, or an archive unpacked for as long as it is looked at."""
     from deploykit.effects.evidence_archive import SUFFIXES, unpack
 
-    if not (run.endswith(SUFFIXES) and Path(run).is_file()):
+    if not Path(run).is_file():
         yield context.runs.open(run)
         return
+    if not run.endswith(SUFFIXES):
+        raise UsageError(
+            f"`{run}` is no archive of a report's evidence", hint="`deploykit report export` writes one, .tar.gz"
+        )
     with tempfile.TemporaryDirectory(prefix="deploykit-") as folder:
         yield unpack(Path(run), Path(folder))
 

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from deploykit.effects.no_redirect import StayThere
 from deploykit.quality.results import Asked
 from deploykit.quality.tasks import Message
 from deploykit.workflows.quality import ChatAnswer, ChatFailure
@@ -68,18 +69,14 @@ class Chat:
             headers["Authorization"] = f"Bearer {self._key}"
         address = f"{self._asked.base_url}/v1/chat/completions"
         request = urllib.request.Request(address, json.dumps(body).encode(), headers)  # noqa: S310 - checked by the caller
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # as the load test: straight there
+        # As the load test: straight there, and the key goes nowhere else.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), StayThere)
         try:
             with opener.open(request, timeout=self._timeout_s) as response:
                 told = response.read()
         except urllib.error.HTTPError as error:
             with error:
-                told = _read(error)
-                if error.code == 400 and self._limit in body and _OTHER_LIMIT in told:
-                    self._limit = _OTHER_LIMIT  # some servers take the limit by this name alone
-                    return ChatFailure(why="HTTP 400"), 0.001
-                wait = _seconds(error.headers.get("Retry-After")) if error.code in _AGAIN else None
-                return ChatFailure(why=f"HTTP {error.code}{_code(told)}"), wait
+                return self._refused(error, sent=body)
         except TimeoutError:
             return ChatFailure(why=f"no answer within {self._timeout_s:g} s"), None
         except (OSError, http.client.HTTPException) as error:
@@ -89,6 +86,18 @@ class Chat:
             return _answer(json.loads(told)), None
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
             return ChatFailure(why="not an answer of an OpenAI-compatible server"), None
+
+    def _refused(self, error: urllib.error.HTTPError, *, sent: Mapping[str, Any]) -> tuple[ChatFailure, float | None]:
+        """Say what another status than 200 means, and when to try again."""
+        told = _read(error)
+        if error.code == 400 and self._limit in sent and _OTHER_LIMIT in told:
+            self._limit = _OTHER_LIMIT  # some servers take the limit by this name alone
+            return ChatFailure(why="HTTP 400"), 0.001
+        if 300 <= error.code < 400:
+            why = f"HTTP {error.code}: it sends on to another address, where the key is not taken"
+            return ChatFailure(why=why), None
+        wait = _seconds(error.headers.get("Retry-After")) if error.code in _AGAIN else None
+        return ChatFailure(why=f"HTTP {error.code}{_code(told)}"), wait
 
 
 def _answer(told: Mapping[str, Any]) -> ChatAnswer:

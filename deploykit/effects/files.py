@@ -28,6 +28,7 @@ def storage(path: Path, doing: str = "written") -> Iterator[None]:
 def storage_error(path: Path, error: OSError, doing: str = "written") -> StorageError:
     """Return the error about a path, with its mend where one is known."""
     hint = {
+        errno.ENOENT: "is the path right?" if doing == "read" else f"is there a folder {path.parent}?",
         errno.ENOSPC: "the disk is full: free some space, or set DEPLOYKIT_RUNS_DIR or DEPLOYKIT_DATA_DIR to another disk",
         errno.EDQUOT: "your disk quota is used up: free some space, or use another folder",
         errno.EACCES: "check owner and mode; DEPLOYKIT_RUNS_DIR and DEPLOYKIT_DATA_DIR can name folders of yours for runs and data",

@@ -17,7 +17,7 @@ from deploykit.reporting.evidence import FileDigest
 
 T = TypeVar("T", bound=BaseModel)
 
-_AGAIN = "a run is a whole: restore the file from a copy, or measure again with `deploykit up --again`"
+_AGAIN = "a run is a whole: restore the file from a copy, or measure again with `{}`"
 
 _MARKS = ("plan.json", "target.json")
 """A run's folder has one of them: it measured a deployment, or an address."""
@@ -61,6 +61,12 @@ class RunStore:
         """Return the path of a file in the run folder."""
         return self.directory / name
 
+    @property
+    def _again(self) -> str:
+        """How what is damaged in it is mended."""
+        of_address = self.path("target.json").is_file()
+        return _AGAIN.format("deploykit loadtest ADDRESS" if of_address else "deploykit up --again")
+
     def write(self, name: str, value: BaseModel) -> None:
         """Write a value as JSON."""
         write_text(self.path(name), value.model_dump_json(indent=2) + "\n")
@@ -71,7 +77,7 @@ class RunStore:
 
     def read(self, name: str, kind: type[T]) -> T:
         """Read a value back."""
-        return read_value(self.path(name), kind, hint=_AGAIN)
+        return read_value(self.path(name), kind, hint=self._again)
 
     def find(self, pattern: str) -> tuple[str, ...]:
         """Return the files that a pattern names, relative to the folder, sorted; none behind a link out of it."""
@@ -98,7 +104,7 @@ class RunStore:
             return content.decode("utf-8")
         except UnicodeDecodeError:
             raise StorageError(
-                f"{file.name} is damaged: it is not UTF-8", where=Place(str(file)), hint=_AGAIN
+                f"{file.name} is damaged: it is not UTF-8", where=Place(str(file)), hint=self._again
             ) from None
 
     def write_bundle(self, bundle: Bundle) -> Path:
@@ -127,7 +133,7 @@ class RunStore:
             what, line = "there are bytes in it that are not UTF-8", content.count(b"\n", 0, error.start) + 1
         except ValidationError as error:
             what, line = error.errors()[0]["msg"], None
-        raise StorageError(f"{file.name} is damaged: {what}", where=Place(str(file), line), hint=_AGAIN)
+        raise StorageError(f"{file.name} is damaged: {what}", where=Place(str(file), line), hint=self._again)
 
 
 class RunStores:
@@ -139,7 +145,7 @@ class RunStores:
     def names(self) -> tuple[str, ...]:
         """Return the names of all runs, newest last."""
         with storage(self.runs_dir, "read"):
-            if not self.runs_dir.is_dir():
+            if not self.runs_dir.exists():
                 return ()
             found = [d.name for d in self.runs_dir.iterdir() if _is_run(d)]
         return tuple(sorted(found))

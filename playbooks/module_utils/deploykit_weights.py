@@ -180,6 +180,5 @@ def located(lock, root):
 def gb(count):
     """Return bytes as GB (10^9) for people, with as many decimals as say something."""
     value = count / 1e9
-    return (
-        "{0:.1f}".format(value) if value >= 10 else "{0:.2f}".format(value) if value >= 0.1 else "{0:.6f}".format(value)
-    )
+    decimals = next((decimals for least, decimals in ((10, 1), (0.1, 2), (0.001, 3)) if value >= least), 6)
+    return "{0:.{1}f}".format(value, decimals)

@@ -1,5 +1,6 @@
 """The options of a load: what they make of a workload, and what contradicts itself."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from deploykit.catalog.workload import ClosedLoop, OpenLoop, Workload
 from deploykit.cli.load_options import the_load
 from deploykit.errors import UsageError
+from deploykit.measuring.samples import LoadTestSpec
+from deploykit.workflows.report import Target
 from deploykit.workflows.trials import Load
 from tests.loadtests.builders import make_workload
 
@@ -123,3 +126,14 @@ def test_a_name_that_is_not_there_is_one_error(run, arguments: tuple[str, ...], 
     ran = run("loadtest", ADDRESS, *arguments)
     assert ran.code == 3, ran.err
     assert says in ran.err
+
+
+def test_an_interrupted_load_can_be_made_again(run) -> None:
+    from deploykit.cli.context import Context
+    from deploykit.cli.loadtest import _traffic
+
+    context = Context()
+    folder = context.runs.create(model="m", node="address", now=dt.datetime(2026, 12, 1, tzinfo=dt.UTC))
+    folder.write("target.json", Target(base_url=ADDRESS, model="m"))
+    folder.write("loadtest.json", LoadTestSpec(base_url=ADDRESS, model="m", workload=OF_A_RUN))
+    assert _traffic(context, None, "latest", "chat") == OF_A_RUN

@@ -357,6 +357,13 @@ def test_an_archive_with_more_than_its_evidence_lists_is_refused(run, folder, tm
     assert "extra.sh" in ran.err
 
 
+def test_a_file_that_is_no_archive_is_told_as_one(run, tmp_path):
+    (tmp_path / "deploykit.yaml").write_text("model: x\n")
+    ran = run("report", "verify", str(tmp_path / "deploykit.yaml"))
+    assert ran.code == 2
+    assert "is no archive of a report's evidence" in ran.err
+
+
 @pytest.mark.parametrize("content", [b"", b"\x1f\x8b broken", b"plain text"])
 def test_a_damaged_archive_is_one_error(run, tmp_path, content):
     file = tmp_path / "bad.tar.gz"

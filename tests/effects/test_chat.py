@@ -143,3 +143,13 @@ def test_nobody_there_is_a_failure():
     with serving((200, ANSWER, {})) as (url, _):
         pass
     assert ask(url).why == "no connection: ConnectionRefusedError"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_a_failure_and_the_key_goes_nowhere_else(status):
+    with serving((200, ANSWER, {})) as (away, elsewhere):
+        with serving((status, {}, {"Location": f"{away}/v1/chat/completions"})) as (url, asked):
+            found = ask(url, key="sk-secret")
+        assert found.why == f"HTTP {status}: it sends on to another address, where the key is not taken"
+        assert len(asked) == 1
+        assert elsewhere == []

@@ -68,3 +68,22 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_the_way_out(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(StorageError, match="cannot be written"):
         RunStores(tmp_path / "file" / "runs").create(model="m", node="n", now=NOW)
+
+
+def test_a_file_in_the_place_of_the_folder_is_not_taken_for_no_runs(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StorageError, match="cannot be read"):
+        RunStores(tmp_path / "file").names()
+    assert RunStores(tmp_path / "none").names() == ()
+
+
+@pytest.mark.parametrize(
+    ("mark", "mend"), [("plan.json", "deploykit up --again"), ("target.json", "deploykit loadtest ADDRESS")]
+)
+def test_what_is_damaged_is_mended_by_the_command_that_made_it(tmp_path, mark, mend):
+    run = RunStores(tmp_path).create(model="m", node="n", now=NOW)
+    run.write_text(mark, "{}")
+    run.write_text("thing.json", "[")
+    with pytest.raises(StorageError) as caught:
+        run.read("thing.json", Thing)
+    assert f"measure again with `{mend}`" in str(caught.value.hint)

@@ -54,3 +54,31 @@ def test_what_answers_instead_is_one_error(server, key, status, body, says):
 def test_nobody_there_is_one_error():
     with pytest.raises(LoadTestError, match="does not answer"):
         served_models("http://127.0.0.1:9", api_key=None)
+
+
+def test_a_redirect_is_one_error_and_the_key_goes_nowhere_else(server):
+    url, handler = server
+    asked = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.headers.get("Authorization"))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        away = f"http://127.0.0.1:{other.server_port}/v1/models"
+        handler.status, handler.body = 307, ""
+        handler.end_headers = lambda self: (
+            self.send_header("Location", away),
+            BaseHTTPRequestHandler.end_headers(self),
+        )
+        with pytest.raises(LoadTestError, match="answers HTTP 307 and sends on to 'http") as caught:
+            served_models(url, api_key="right")
+        other.shutdown()
+    assert asked == []
+    assert "a key is sent nowhere else" in str(caught.value.hint)

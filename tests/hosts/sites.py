@@ -111,6 +111,23 @@ class Site:
             for thread in threads:
                 thread.join()
 
+    def in_service(self):
+        """Wait until the gateway gives every engine requests: those that get none are the first to be changed."""
+        ask = 'echo show servers state engines | python3 -c "import socket, sys\ns = socket.socket(socket.AF_UNIX)\n'
+        ask += "s.connect('/run/deploykit-gateway/admin.sock')\ns.sendall(sys.stdin.buffer.read())\nprint(s.makefile().read())\""
+        end = time.monotonic() + 60
+        while True:
+            rows = [line.split() for line in self.machine.root("sh", "-c", ask).splitlines()[2:] if line]
+            # srv_op_state 2 is RUNNING, srv_admin_state 0 is neither drained nor in maintenance
+            waited_for = [row[3] for row in rows if row[5:7] != ["2", "0"]]
+            if rows and not waited_for:
+                return
+            assert time.monotonic() < end, (
+                waited_for,
+                self.machine.root("journalctl", "-u", "deploykit-gateway", "-n", "40"),
+            )
+            time.sleep(0.2)
+
     def current(self):
         """Return the release that serves on every host."""
         found = {machine.root("readlink", "/opt/deploykit/current").strip() for machine in self.machines}

@@ -81,12 +81,13 @@ def test_a_new_release_takes_the_place_of_the_old_one_without_a_lost_request(fir
 )
 def test_a_release_that_cannot_serve_costs_no_request(first, site, number, says):
     release, before = site.current(), site.engines()
+    site.in_service()  # on a slow machine the one before may still be looked at
     with site.load() as seen:
         said = site.failed("--set", f"max-num-seqs={number}")
     assert set(seen) == {200}, seen
     assert says in said
     assert f"release {release}, which served before, serves again: it answered a completion" in said
-    assert f"error: {site.machines[0].name}: " in said
+    assert said.startswith(f"error: {site.machines[0].name}: "), said
     assert site.current() == release
     after = site.engines()
     untouched = [unit for unit in before if unit[0] == site.machines[1].name]
