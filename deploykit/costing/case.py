@@ -6,8 +6,9 @@ With `H` USD an hour of all nodes, `X` million tokens an hour at the SLO, `a` th
 - cost per million `H / (X u)`; break-even utilisation `u* = H / (a X)`, above 1 is never;
 - break-even volume a month `V* = 730 H / a`, true up to the capacity `730 X u`; beyond it `n = ceil(V / (730 X u))` times
   the nodes are paid for: a staircase;
-- payback of a purchase `K` with running costs `o` a month, the API's price changing by `d` a year: the first month `m` with
-  `sum_(k<=m) (a V (1+d)^(k/12) - o) >= K`.
+- payback of a purchase `K` with running costs `o` a month, the API's price changing by `d` a year and capital costing `i` a
+  year (the discounted payback period): the first month `m` with `sum_(k<=m) (a V (1+d)^(k/12) - o) / (1+i)^(k/12) >= K`.
+  The resale is not in it: it comes at the end of a life, when what has not paid back by then has not.
 """
 
 from collections.abc import Mapping
@@ -125,27 +126,33 @@ def _payback(case: Case, at: Numbers, running_usd_per_month: Decimal, machines: 
         api_usd_per_month=case.api_usd_per_m * case.volume_m,
         running_usd_per_month=running_usd_per_month * machines,
         change_per_year=at.get(PRICE_CHANGE, _NONE) / 100,
+        interest=at.get("interest", _NONE),
     )
 
 
 def payback_months(
-    *, capex: Decimal, api_usd_per_month: Decimal, running_usd_per_month: Decimal, change_per_year: Decimal = _NONE
+    *,
+    capex: Decimal,
+    api_usd_per_month: Decimal,
+    running_usd_per_month: Decimal,
+    change_per_year: Decimal = _NONE,
+    interest: Decimal = _NONE,
 ) -> Decimal | None:
     """Return after how many months the saved invoices have paid for a purchase; None is never, or not in fifty years.
 
-    Whole months where the price changes; exact, `K / (a V - o)`, where it does not.
+    `interest` is what capital costs, a share a year. Whole months where the price changes or capital costs something;
+    exact, `K / (a V - o)`, where neither is.
     """
-    if change_per_year == 0:
+    if change_per_year == interest == 0:
         saved = api_usd_per_month - running_usd_per_month
         months = capex / saved if saved > 0 else None
         return months if months is not None and months <= LONGEST_MONTHS else None
-    monthly = power(1 + change_per_year, _ONE / 12)
+    monthly, discount = power(1 + change_per_year, _ONE / 12), power(1 + interest, -_ONE / 12)
 
     def saved_by(month: int) -> Decimal:
-        invoices = api_usd_per_month * monthly * (1 - monthly**month) / (1 - monthly)
-        return invoices - running_usd_per_month * month
+        return api_usd_per_month * _powers(monthly * discount, month) - running_usd_per_month * _powers(discount, month)
 
-    # Savings of a month only fall (or only rise): their sum is highest at an end, or in the month they turn negative.
+    # Savings of a month change their sign once at most: their sum is highest at an end, or in the month they turn negative.
     last = LONGEST_MONTHS
     if change_per_year < 0:
         last = _last_month_that_saves(api_usd_per_month, running_usd_per_month, monthly)
@@ -156,6 +163,11 @@ def payback_months(
         middle = (low + high) // 2
         low, high = (low, middle) if saved_by(middle) >= capex else (middle, high)
     return Decimal(high)
+
+
+def _powers(ratio: Decimal, count: int) -> Decimal:
+    """Return the sum of a ratio's powers from the first on."""
+    return Decimal(count) if ratio == 1 else ratio * (1 - ratio**count) / (1 - ratio)
 
 
 def _last_month_that_saves(api: Decimal, running: Decimal, monthly: Decimal) -> int:

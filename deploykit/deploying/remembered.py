@@ -85,11 +85,13 @@ def remembered(plan: Plan, deployment: Deployment) -> Remembered:
 
 
 def compared(found: Remembered) -> tuple[Compared, ...]:
-    """Return the figures that were both planned and said."""
+    """Return the figures that were both planned and said.
+
+    Blocks are not among them: how many tokens one holds is the attention backend's choice, and tokens say the rest.
+    """
     pairs = (
         ("weights, GiB", found.planned.weights_gib, found.actual.weights_gib, 2),
         ("KV cache, GiB", found.planned.kv_cache_gib, found.actual.kv_cache_gib, 2),
-        ("KV blocks", found.planned.gpu_blocks, found.actual.gpu_blocks, 0),
         ("KV tokens", found.planned.kv_cache_tokens, found.actual.kv_cache_tokens, 0),
         ("requests at once", found.planned.max_concurrency, found.actual.max_concurrency, 2),
     )

@@ -157,6 +157,52 @@ def test_payback_agrees_with_the_definition(capex, api, running, change):
         assert found == told
 
 
+def test_payback_with_interest_by_hand():
+    # 1 % a month (12.6825 % a year): 10 savings of 100 are worth 947.13 today, 11 of them 1,036.76.
+    interest = Decimal("1.01") ** 12 - 1
+    found = {
+        capex: payback_months(
+            capex=Decimal(capex), api_usd_per_month=Decimal(150), running_usd_per_month=Decimal(50), interest=interest
+        )
+        for capex in (947, 948, 1036, 1037, 10_000)
+    }
+    # A saving of 100 for ever is worth 10,000 at 1 % a month: as much is never paid back.
+    assert found == {947: 10, 948: 11, 1036: 11, 1037: 12, 10_000: None}
+
+
+@given(
+    capex=st.integers(1_000, 1_000_000), api=st.integers(100, 100_000), running=st.integers(0, 20_000),
+    change=st.decimals("-0.95", 2, places=2), interest=st.decimals(0, "0.5", places=2),
+)  # fmt: skip
+def test_interest_never_pays_back_sooner_and_agrees_with_the_definition(capex, api, running, change, interest):
+    def found(costs):
+        return payback_months(
+            capex=Decimal(capex), api_usd_per_month=Decimal(api), running_usd_per_month=Decimal(running),
+            change_per_year=change, interest=costs,
+        )  # fmt: skip
+
+    free, dear = found(Decimal(0)), found(interest)
+    assert dear is None or (free is not None and dear >= free)
+    growth, discount = (1 + float(change)) ** (1 / 12), (1 + float(interest)) ** (-1 / 12)
+    worth, first = 0.0, None
+    for month in range(1, LONGEST_MONTHS + 1):
+        worth += (api * growth**month - running) * discount**month
+        if first is None and worth >= capex * (1 - 1e-9):
+            first = month
+    if interest or change:
+        assert (dear is None) == (first is None) or abs(worth - capex) < capex * 1e-6
+        assert dear is None or first is None or dear - first in {0, 1}
+
+
+def test_the_cost_of_capital_goes_into_the_payback():
+    made = [
+        centre(case(terms=Owned(capex_usd=100_000, life_years=4, interest=costs), capacity=None,
+                    api_usd_per_m=Decimal("0.2"), volume_m=Decimal(25_000)))
+        for costs in (None, "0.1")
+    ]  # fmt: skip
+    assert [found.payback_months for found in made] == [20, 22]
+
+
 def test_what_saves_nothing_never_pays_back():
     assert payback_months(capex=Decimal(1), api_usd_per_month=Decimal(5), running_usd_per_month=Decimal(5)) is None
     assert (

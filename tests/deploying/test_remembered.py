@@ -22,7 +22,7 @@ def make_deployment(memory: EngineMemory = SAID) -> Deployment:
 def test_figures_that_both_have_are_compared() -> None:
     found = remembered(PLAN, make_deployment())
     figures = {figure.name: figure for figure in compared(found)}
-    assert set(figures) == {"weights, GiB", "KV blocks", "KV tokens", "requests at once"}
+    assert set(figures) == {"weights, GiB", "KV tokens", "requests at once"}
     weights = figures["weights, GiB"]
     assert weights.actual == 32
     assert weights.off == pytest.approx(PLAN.memory.lines[0].gib / 32 - 1)
