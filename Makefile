@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-# What needs no engine, no hosts and no installation; it runs on all processors, the rest one after the other.
+# What needs no engine, no hosts and no installation; it runs on all processors.
 FAST := not gpu and not rehearsal and not hosts and not contract and not calibration and not install
+# What measures, and so has the machine to itself. The rest waits for hosts most of the time: two at once.
+ALONE := rehearsal or calibration
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -22,7 +24,8 @@ down: $(VENV)/.runtime ## Stop what `make up` started
 
 test: $(VENV)/.dev haproxy ## All tests but those that need a GPU; the rehearsal tests run real vLLM
 	$(PYTEST) -n auto -m "$(FAST)"
-	$(PYTEST) -m "not gpu and not ($(FAST))"
+	$(PYTEST) -m "$(ALONE)"
+	$(PYTEST) -n 2 --dist loadfile -m "not gpu and not ($(FAST)) and not ($(ALONE))"
 
 test-fast: $(VENV)/.dev haproxy ## The tests that take seconds
 	$(PYTEST) -n auto -m "$(FAST)"

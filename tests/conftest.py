@@ -1,8 +1,11 @@
 """Fixtures for every test: golden files, and users with a home of their own."""
 
+import fcntl
+import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 from hypothesis import settings
+from platformdirs import user_cache_path
 
 from deploykit.paths import data_dir
 
@@ -32,6 +36,7 @@ settings.load_profile("deploykit")
 
 # Read before any test gets a home of its own.
 _INSTALLED = sorted(data_dir().glob("**/engines/*/bin/python"))
+_CACHE = user_cache_path("deploykit-tests", appauthor=False)
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -172,15 +177,32 @@ def make_user() -> Iterator[Callable[..., User]]:
 
 
 @pytest.fixture(scope="session")
-def engine_python(make_user: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a CPU engine environment: DEPLOYKIT_ENGINE_PYTHON, one that is installed, or one installed now."""
+def engine_python() -> Path:
+    """The Python of a CPU engine environment: DEPLOYKIT_ENGINE_PYTHON, one that is installed, or one installed now.
+
+    What is installed now stays in the cache, for the processes beside this one and after it. It is another one for
+    another lock of the engine.
+    """
     stated = os.environ.get("DEPLOYKIT_ENGINE_PYTHON")
     if stated:
         return Path(stated)
     if _INSTALLED:
         return _INSTALLED[0]
-    user = make_user(tmp_path_factory.mktemp("engine"))
-    user.json("up")
-    user.run("down")
-    (python,) = user.home.glob("**/engines/*/bin/python")
+    locks = sorted((ROOT / "profiles/engines").glob("*.lock"))
+    name = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()[:12]
+    folder = _CACHE / f"engine-{name}"
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    with (_CACHE / "engine.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # a process beside this one may be at it
+        if not (folder / "installed").exists():
+            for old in _CACHE.glob("engine-*"):
+                shutil.rmtree(old)
+            folder.mkdir()
+            user = _new_user(folder, BIN / "deploykit")
+            try:
+                user.json("up", "--no-measure")
+            finally:
+                user.run("down")
+            (folder / "installed").touch()
+    (python,) = folder.glob("**/engines/*/bin/python")
     return Path(python)

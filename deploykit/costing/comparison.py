@@ -33,9 +33,12 @@ def compare(
     model: str,
     rehearsal: bool,
     compare_retired: bool = False,
+    busy: Decimal | None = None,
 ) -> Comparison:
     """Price the measured tokens by each hourly rate and by each offer.
 
+    `busy` is the operator's mean load over capacity, above 0 and at most 1: the verdict holds for it. Without it the
+    verdict is about a node that is always full, and says above which load it holds.
     Retired offers are priced as history and take no part in the comparison, unless `compare_retired`.
     Raises ComparisonError if nothing was measured, or there is no rate, or no offer to compare with.
     """
@@ -59,7 +62,7 @@ def compare(
             hint="name a current offer of `deploykit prices`, or ask for a retired one by its name",
         )
     pairings = tuple(_pairing(rate, cost, tokens) for rate in rates for cost in compared)
-    decided, says = verdict(measurements, rates, compared, pairings, rehearsal=rehearsal)
+    decided, says = verdict(measurements, rates, compared, pairings, rehearsal=rehearsal, busy=busy)
     cached_known = all(request.cached_tokens is not None for request in usage)
     return Comparison(
         model=model,

@@ -46,4 +46,11 @@ class Pricing(Value):
 
 def compare_priced(measurements: Measurements, pricing: Pricing) -> Comparison:
     """Put both bills side by side; ComparisonError as `compare` raises it."""
-    return compare(measurements, pricing.hourly, pricing.offers, model=pricing.model, rehearsal=pricing.rehearsal)
+    return compare(
+        measurements,
+        pricing.hourly,
+        pricing.offers,
+        model=pricing.model,
+        rehearsal=pricing.rehearsal,
+        busy=None if pricing.duty is None else pricing.duty.central,
+    )

@@ -6,6 +6,8 @@ from deploykit.costing.costs import OfferCost, Pairing, RateCost, Verdict
 from deploykit.measuring.measurements import Measurements
 from deploykit.units import show_usd
 
+_FULL = Decimal(1)
+
 
 def verdict(
     measurements: Measurements,
@@ -14,13 +16,17 @@ def verdict(
     pairings: tuple[Pairing, ...],
     *,
     rehearsal: bool,
+    busy: Decimal | None = None,
 ) -> tuple[Verdict, str]:
-    """Decide the first rate against the cheapest offer of the same model (of a comparable one, if there is none)."""
+    """Decide the first rate against the cheapest offer of the same model (of a comparable one, if there is none).
+
+    A node that is `busy` that share of its time costs its hours over so much fewer tokens; None is always full.
+    """
     offer = _cheapest(offers)
     of_rate = {pairing.rate: pairing for pairing in pairings if pairing.offer == offer.offer}
-    decided = {rate.rate: _decide(of_rate[rate.rate]) for rate in rates}
+    decided = {rate.rate: _decide(of_rate[rate.rate], busy or _FULL) for rate in rates}
     headline = rates[0]
-    arithmetic = _say(decided[headline.rate], headline, offer, of_rate[headline.rate])
+    arithmetic = _say(decided[headline.rate], headline, offer, of_rate[headline.rate], busy)
     arithmetic += _say_others(decided, rates)
     if offer.status != "same model":
         arithmetic += f" {offer.title} is another model."
@@ -61,35 +67,36 @@ def _cheapest(offers: tuple[OfferCost, ...]) -> OfferCost:
     return min(same or comparable or offers, key=lambda offer: offer.usd_same_hits)
 
 
-def _decide(pairing: Pairing) -> Verdict:
+def _decide(pairing: Pairing, busy: Decimal) -> Verdict:
     # An API that charges nothing has no ratio, and nothing is cheaper than it.
-    if pairing.ratio_no_hits is None or pairing.ratio_no_hits > 1:
+    if pairing.ratio_no_hits is None or pairing.ratio_no_hits > busy:
         return "api-cheaper"
-    if pairing.ratio is None or pairing.ratio > 1:
+    if pairing.ratio is None or pairing.ratio > busy:
         return "depends-on-api-cache"
     return "self-hosting-cheaper"
 
 
-def _say(decided: Verdict, rate: RateCost, offer: OfferCost, pairing: Pairing) -> str:
-    ours, theirs = f"{show_usd(rate.usd_per_m)}/M", f"{show_usd(offer.usd_per_m_same_hits)}/M"
+def _say(decided: Verdict, rate: RateCost, offer: OfferCost, pairing: Pairing, busy: Decimal | None) -> str:
+    load = busy or _FULL
+    ours, theirs = f"{show_usd(rate.usd_per_m / load)}/M", f"{show_usd(offer.usd_per_m_same_hits)}/M"
     who = f"{offer.provider} ({offer.api_model}, {offer.hours})"
+    where = "at the measured load" if busy is None else f"when {show_utilisation(busy)}, as you say"
+    limit = show_utilisation(pairing.break_even_utilisation)
+    limit = f"over {limit}" if "under" not in limit else "more than 1 % busy"
     if decided == "self-hosting-cheaper":
-        busy = show_utilisation(pairing.break_even_utilisation)
-        limit = f"over {busy}" if "under" not in busy else "more than 1 % busy"
-        return (
-            f"Self-hosting is cheaper while the node is {limit}: {ours} at the measured load ({rate.label}), "
-            f"{theirs} from {who}."
-        )
+        return f"Self-hosting is cheaper while the node is {limit}: {ours} {where} ({rate.label}), {theirs} from {who}."
     if decided == "depends-on-api-cache":
         return (
-            f"It depends on the API's cache: {ours} on this node at the measured load ({rate.label}), {theirs} from "
+            f"It depends on the API's cache: {ours} on this node {where} ({rate.label}), {theirs} from "
             f"{who} at our cache hit rate, {show_usd(offer.usd_per_m_no_hits)}/M without hits."
         )
-    times = f", {show_ratio(pairing.ratio)} as much" if pairing.ratio is not None else ""
-    return (
-        f"The API is cheaper: {theirs} from {who}, {ours} on this node at the measured load ({rate.label}){times}. "
-        "At this SLO the node never wins, however busy."
-    )
+    times = f", {show_ratio(pairing.ratio / load)} as much" if pairing.ratio is not None else ""
+    costs = f"The API is cheaper: {theirs} from {who}, {ours} on this node {where} ({rate.label}){times}. "
+    if pairing.ratio_no_hits is None or pairing.ratio_no_hits > 1:
+        return costs + "At this SLO the node never wins, however busy."
+    if pairing.ratio is None or pairing.ratio > 1:
+        return costs + "At our cache hit rate the node never wins, however busy."
+    return costs + f"The node would win {limit}."
 
 
 def _say_others(decided: dict[str, Verdict], rates: tuple[RateCost, ...]) -> str:

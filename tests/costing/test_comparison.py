@@ -120,6 +120,25 @@ def test_self_hosting_is_cheaper_above_a_utilisation() -> None:
     assert "while the node is over 37 % busy" in comparison.says
 
 
+@pytest.mark.parametrize(
+    ("hourly", "busy", "verdict", "says"),
+    [
+        # 90 M tokens an hour for $4 are $0.044 a million, at half the load twice that.
+        ("4", "0.5", "self-hosting-cheaper", "over 37 % busy: $0.089/M when 50 % busy, as you say"),
+        # 36.5 % is where both cost the same, 22.2 % where the API's cache has no hits.
+        ("4", "0.3", "depends-on-api-cache", "$0.15/M on this node when 30 % busy, as you say"),
+        ("4", "0.2", "api-cheaper", "20 % busy, as you say (rentacloud on-demand), 1.8x as much. The node would win over 37 % busy."),
+        ("16", "0.5", "api-cheaper", "2.9x as much. At our cache hit rate the node never wins, however busy."),
+        ("49", "0.5", "api-cheaper", "At this SLO the node never wins, however busy."),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_for_a_node_that_is_as_busy_as_was_said(hourly: str, busy: str, verdict: str, says: str) -> None:
+    comparison = run(hourly=(make_hourly(hourly),), busy=Decimal(busy))
+    assert comparison.verdict == verdict
+    assert says.lower() in comparison.says.lower()
+    assert run(hourly=(make_hourly(hourly),), busy=Decimal(1)).verdict == run(hourly=(make_hourly(hourly),)).verdict
+
+
 def test_it_depends_on_the_apis_cache() -> None:
     # $1.60 lies between $1.0944 with our hits and $1.80 without.
     comparison = run()

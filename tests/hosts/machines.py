@@ -92,10 +92,12 @@ def image(
         if source
         else [p for p in map(Path, ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")) if p.exists()]
     )
-    leave_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc")]
+    # If the machine goes down while it is made, it is made again.
+    options = ["--dpkgopt=force-unsafe-io"]
+    options += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc")]
     try:
         sh("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}",
-           '--aptopt=APT::Install-Recommends "false"', *leave_out, suite, made, *sources[:1])  # fmt: skip
+           '--aptopt=APT::Install-Recommends "false"', *options, suite, made, *sources[:1])  # fmt: skip
         _furnish(made)
         with contextlib.suppress(OSError):  # another session was quicker
             made.rename(folder)
