@@ -8,8 +8,10 @@ description:
   - Packages that are installed need no network, no package lists, and no libraries for Python.
   - For those that are missing the lists are fetched if they are older than a day, and then apt installs them without what
     they only recommend. A source that does not answer is told only if a package then cannot be had.
+  - Services that a package brings and a unit of ours takes the place of are stopped, and not started at boot.
 options:
   names: {type: list, elements: str, required: true}
+  stopped: {type: list, elements: str, default: [], description: "Such services; one that there is not is as good."}
 """
 
 import time
@@ -64,26 +66,50 @@ def _apt(verb, *arguments):
     return done
 
 
+def running(services):
+    """Return those services that run, or are started at boot."""
+    return [
+        name
+        for name in services
+        if run("systemctl", "is-active", "--quiet", name).returncode == 0
+        or run("systemctl", "is-enabled", name).stdout.strip() in ("enabled", "enabled-runtime")
+    ]
+
+
+def stop(services):
+    """Stop services for good; return None, or what systemd says against it."""
+    done = run("systemctl", "disable", "--now", *services) if services else None
+    return done.stdout.strip() if done is not None and done.returncode else None
+
+
 def main():
     """Run as an Ansible module."""
     module = AnsibleModule(
-        argument_spec={"names": {"type": "list", "elements": "str", "required": True}}, supports_check_mode=True
+        argument_spec={
+            "names": {"type": "list", "elements": "str", "required": True},
+            "stopped": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
     )
-    names = module.params["names"]
+    names, services = module.params["names"], module.params["stopped"]
     try:
         lacking = missing(names) if names else []
-        if not lacking or module.check_mode:
-            module.exit_json(changed=bool(lacking), installed=[])
-        failed = install(lacking)
+        if module.check_mode:
+            module.exit_json(changed=bool(lacking or running(services)), installed=[])
+        failed = install(lacking) if lacking else None
     except FileNotFoundError as error:
         module.fail_json(
             msg="{0} cannot be looked after: there is no {1} on this host; Debian and Ubuntu are known".format(
                 ", ".join(names), error.filename
             )
         )
-    still = missing(lacking)
+    still = missing(lacking) if lacking else []
     if failed is None and not still:
-        module.exit_json(changed=True, installed=lacking)
+        left = running(services)
+        said = stop(left)
+        if said is not None:
+            module.fail_json(msg="{0} cannot be stopped, whose place ours takes: {1}".format(", ".join(left), said))
+        module.exit_json(changed=bool(lacking or left), installed=lacking)
     why, log = failed or ("apt-get ended well without it", [])
     named = ", ".join("`{0}`".format(name) for name in still)
     module.fail_json(

@@ -27,6 +27,8 @@ NOT_IN_DIGEST = ("manifest.json",)
 
 FOLDERS = {"logs": 0o755, "supervisor": 0o700, "secrets": 0o700}
 """What else a release needs in the root, with its mode."""
+METRICS = "metrics"
+"""What an `up` that waits for an engine leaves there, for the node exporter to read, keeps EngineDown silent."""
 
 
 def digest_of(files):
@@ -117,6 +119,8 @@ def main():
     links = links_of(root, folder, module.params)
     wrong = differs(os.path.join(folder, "bundle"), files)
     folders = [(os.path.join(root, name), mode) for name, mode in FOLDERS.items()]
+    if not module.params["current"]:  # its units are installed when it is switched to
+        folders += [(os.path.join(folder, "units"), 0o755), (os.path.join(root, METRICS), 0o755)]
     moved = [link for link, target in sorted(links.items()) if not points_at(link, target)]
     if not module.check_mode:
         try:

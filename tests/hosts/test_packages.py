@@ -30,8 +30,8 @@ def install(lab, host, tmp_path):
     shutil.copytree(ROOT / "playbooks", playbooks)
     inventory = lab.inventory(tmp_path / "inventory.yml", [host])
 
-    def run(*names, check=False, look=False):
-        task = {"name": "Have packages", "deploykit_packages": {"names": list(names)}}
+    def run(*names, check=False, look=False, stopped=()):
+        task = {"name": "Have packages", "deploykit_packages": {"names": list(names), "stopped": list(stopped)}}
         if look:
             arguments = {"runtime": "cpu", "root": "/opt/deploykit", "packages": list(names)}
             task = {"name": "Look", "deploykit_preflight": arguments}
@@ -112,3 +112,14 @@ def test_a_fresh_host_fetches_its_package_lists_first(install, host, repository)
     assert "install ok installed" in host.root("dpkg-query", "--show", "--showformat=${Status}", NAME)
     repository.shutdown()
     assert not install(NAME).hosts[0].changed
+
+
+def test_a_service_whose_place_ours_takes_is_stopped_for_good(install, host):
+    host.root("systemctl", "enable", "--now", "prometheus-node-exporter.service")
+    services = ("prometheus-node-exporter.service", "nosuch.service")
+    assert install("sudo", stopped=services, check=True).hosts[0].changed
+    assert host.root("systemctl", "is-active", services[0]).strip() == "active"
+    assert install("sudo", stopped=services).hosts[0].changed
+    assert host.root("systemctl", "is-active", services[0], check=False).strip() == "inactive"
+    assert host.root("systemctl", "is-enabled", services[0], check=False).strip() == "disabled"
+    assert not install("sudo", stopped=services).hosts[0].changed

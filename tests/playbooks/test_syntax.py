@@ -50,7 +50,7 @@ def test_the_dry_run_names_what_this_kind_of_host_gets(playbooks, inventory):
     runner = AnsibleRunner(playbooks)
     node = runner.list_tasks("site.yml", inventory=inventory, variables=VARIABLES | NODE)["a"]
     rehearsal = runner.list_tasks("site.yml", inventory=inventory, variables=VARIABLES | REHEARSAL)["a"]
-    assert "monitoring : Install the node exporter" in node
+    assert "monitoring : Install Prometheus and the exporters" in node
     assert "gateway : Install HAProxy" in node
     assert "engine : Start the engine under systemd" in node
     assert "engine : Start the engine under supervisord" in rehearsal
