@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
 
 pytestmark = pytest.mark.install
 
@@ -84,7 +85,7 @@ def test_the_readme_names_every_exit_code():
         assert re.search(rf"\| {code} \|", table), code
 
 
-def test_the_wheel_carries_what_it_needs_and_works_outside_of_the_checkout(make_user, tmp_path):
+def test_the_wheel_carries_what_it_needs_and_works_outside_of_the_checkout(make_user, engine_python, tmp_path):
     built = tmp_path / "built"
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(built), str(ROOT)], check=True, cwd=tmp_path
@@ -92,20 +93,13 @@ def test_the_wheel_carries_what_it_needs_and_works_outside_of_the_checkout(make_
     (wheel,) = built.glob("*.whl")
     user = make_user(tmp_path, tmp_path / "venv/bin/deploykit")
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
-    python = str(tmp_path / "venv/bin/python")
-    install = [
-        python,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--require-hashes",
-        "--no-deps",
-        "-r",
-        str(ROOT / "requirements.lock"),
-    ]
-    subprocess.run(install, check=True, cwd=tmp_path)
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)], check=True, cwd=tmp_path)
+    install = [BIN / "uv", "pip", "install", "-q", "--python", tmp_path / "venv/bin/python", "--no-deps"]
+    subprocess.run([*install, "--require-hashes", "-r", ROOT / "requirements.lock"], check=True, cwd=tmp_path)
+    subprocess.run([*install, wheel], check=True, cwd=tmp_path)
+    # It is found by a digest of the lock that the wheel brings; its installation is the README's.
+    engines = user.home / ".local/share/deploykit/rehearsal/engines"
+    engines.parent.mkdir(parents=True)
+    engines.symlink_to(engine_python.parents[2])
     dry = user.json("up", "--dry-run", "nemotron-3-super", "--node", "b200-sxm-8x")
     assert dry["tasks"]
     arrived = user.json("up", "nemotron-3-super")
