@@ -1,0 +1,120 @@
+"""Loads on a running engine: the product's load test with a workload cut short, and `vllm bench serve` beside it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from engine import NAME, ROOT
+
+LONGEST_ANSWER = 768
+"""A stage ends when its last answer does: an answer of 2,048 tokens would take a minute of machine each time."""
+WARMUP_S = 5
+INTERRUPTED = 130
+
+
+def short(
+    workload: Mapping[str, Any], stages: Sequence[Mapping[str, Any]], *, warmup_s: float = WARMUP_S
+) -> dict[str, Any]:
+    """Return a workload with other stages, a short warm-up and no very long answers; lengths else, reuse and SLO are its own."""
+    answers = dict(workload["output_tokens"])
+    answers["high"] = min(answers["high"], LONGEST_ANSWER)
+    return {
+        **workload,
+        "title": f"{workload['title']}; cut short for a borrowed machine",
+        "output_tokens": answers,
+        "warmup_s": warmup_s,
+        "stages": [dict(stage) for stage in stages],
+    }
+
+
+def closed(users: Sequence[int], seconds: float) -> list[dict[str, Any]]:
+    """Return closed stages; the first lasts its warm-up longer."""
+    return [
+        {"kind": "closed", "users": count, "duration_s": seconds + (WARMUP_S if number == 0 else 0)}
+        for number, count in enumerate(users)
+    ]
+
+
+def opened(rates: Sequence[float], seconds: float) -> list[dict[str, Any]]:
+    """Return open stages, likewise."""
+    return [
+        {"kind": "open", "requests_per_s": round(rate, 3), "duration_s": seconds + (WARMUP_S if number == 0 else 0)}
+        for number, rate in enumerate(rates)
+    ]
+
+
+class Target(NamedTuple):
+    """What is put under load, as what workload, and where its run folder is made."""
+
+    url: str
+    workload: str
+    runs: Path
+    power: bool
+
+
+def loadtest(target: Target, workload: Mapping[str, Any], *, limit_s: float, more: Sequence[str] = ()) -> Path:
+    """Run `deploykit loadtest` with a workload of ours; return its run folder.
+
+    At the limit it is interrupted. What a search had measured until then is a run all the same, and is reported.
+    """
+    profiles = target.runs / "profiles"
+    (profiles / "workloads").mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(dict(workload), sort_keys=False)
+    (profiles / "workloads" / f"{target.workload}.yaml").write_text(text, encoding="utf-8")
+    runs = target.runs / "runs"
+    environment = {**os.environ, "DEPLOYKIT_PROFILES": str(profiles), "DEPLOYKIT_RUNS_DIR": str(runs)}
+    words = [sys.executable, "-m", "deploykit", "loadtest", target.url, "--model", NAME, "--workload", target.workload]
+    process = subprocess.Popen(
+        [*words, *more, *(["--power", "nvml"] if target.power else [])], cwd=ROOT, env=environment
+    )
+    try:
+        code = process.wait(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        code = process.wait(timeout=60)
+    found = sorted(folder for folder in runs.glob("*") if folder.is_dir() and not folder.is_symlink())
+    if found and code == INTERRUPTED and (found[-1] / "loadtest-run.json").is_file():
+        again = [sys.executable, "-m", "deploykit", "report", str(found[-1])]
+        code = subprocess.run(again, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
+    if code or not found:
+        raise RuntimeError(f"the load test `{target.workload}` ended with code {code}")
+    return found[-1]
+
+
+def bench(
+    vllm: Sequence[str], url: str, folder: Path, out: Path, *, users: int, requests: int, limit_s: float
+) -> dict[str, Any]:
+    """Run `vllm bench serve` with random prompts of one length; return its figures without what it keeps of each request."""
+    words = [
+        *vllm, "bench", "serve", "--backend", "openai-chat", "--endpoint", "/v1/chat/completions", "--base-url", url,
+        "--model", NAME, "--tokenizer", str(folder), "--dataset-name", "random", "--random-input-len", "1024",
+        "--random-output-len", "256", "--num-prompts", str(requests), "--max-concurrency", str(users), "--seed", "2026",
+        "--temperature", "0", "--ignore-eos", "--disable-tqdm", "--save-result", "--result-dir", str(out),
+        "--result-filename", "bench.json",
+    ]  # fmt: skip
+    subprocess.run(words, check=True, timeout=limit_s, stdout=subprocess.DEVNULL)
+    told: dict[str, Any] = json.loads((out / "bench.json").read_text(encoding="utf-8"))
+    return {key: value for key, value in told.items() if isinstance(value, int | float | str)}
+
+
+def bench_workload(users: int, requests: int) -> dict[str, Any]:
+    """Return the same load as `bench` puts on, as a workload of ours."""
+    return {
+        "title": "What `vllm bench serve` puts on, by our generator",
+        "source": "benchmarks/gpu/load.py",
+        "as_of": "2026-12-01",
+        "prompt_tokens": {"kind": "fixed", "tokens": 1024},
+        "output_tokens": {"kind": "fixed", "tokens": 256},
+        "warmup_s": 0,
+        "stages": [{"kind": "closed", "users": users, "duration_s": 600, "max_requests": requests}],
+        "slo": {"ttft_s": 2, "tpot_s": 0.05, "share": 0.95},
+        "ignore_eos": True,
+        "temperature": 0,
+        "seed": 2026,
+    }
