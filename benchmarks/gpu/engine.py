@@ -1,5 +1,6 @@
 """One engine: its command as `deploykit render` has it or as plain `vllm serve`, its start by phases, and its end."""
 
+import contextlib
 import json
 import os
 import re
@@ -45,7 +46,7 @@ SAID = {
     "init_engine_s": re.compile(r"init engine \(.*\) took ([0-9.]+) s"),
 }
 CHOSEN = re.compile(r"Using (?:\S+ ){0,6}?(?:backend|MoE|attention)[^\n]{0,160}", re.IGNORECASE)
-_POLL_S, _STOP_S = 0.2, 20
+_POLL_S, _STOP_S, _KILL_S = 0.2, 20, 5
 
 
 class Command(NamedTuple):
@@ -108,12 +109,13 @@ class Engine:
             name: str(cache / name.lower()) for name in ("VLLM_CACHE_ROOT", "TRITON_CACHE_DIR", "DG_JIT_CACHE_DIR")
         }
         caches["TORCHINDUCTOR_CACHE_DIR"] = str(cache / "inductor")
+        offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
         self.cold = not cache.exists()
         cache.mkdir(parents=True, exist_ok=True)
         self._began = time.monotonic()
         self.lines: list[tuple[float, str]] = []
         self._process = subprocess.Popen(
-            command.words, env={**os.environ, **caches, **command.environment}, start_new_session=True,
+            command.words, env={**os.environ, **caches, **offline, **command.environment}, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, args=(log,), daemon=True)
@@ -150,17 +152,26 @@ class Engine:
         return "\n".join(line for _, line in self.lines[-lines:])
 
     def stop(self) -> None:
-        """End the process and all that it started."""
-        for sent in (signal.SIGTERM, signal.SIGKILL):
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, sent)
-                try:
-                    self._process.wait(timeout=_STOP_S)
-                except subprocess.TimeoutExpired:
-                    continue
+        """End the process and all that it started, and wait until none of it holds the GPU's memory."""
+        group = self._process.pid
+        for sent, limit_s in ((signal.SIGTERM, _STOP_S), (signal.SIGKILL, _KILL_S)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, sent)
+            ends = time.monotonic() + limit_s
+            while time.monotonic() < ends and _alive(self._process, group):
+                time.sleep(_POLL_S)
         self._reader.join(timeout=5)
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def _alive(process: subprocess.Popen[str], group: int) -> bool:
+    process.poll()
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import load
+import machine
 import model_folder
 import yaml
 from engine import ROOT, Engine, Side
@@ -117,9 +118,8 @@ def our_load(
 ) -> dict[str, Any]:
     """Run our load test with a whole workload; several processes make the load where there are processors for them."""
     processes = ["--processes", str(max(1, min(4, (os.cpu_count() or 1) // 4)))]
-    target = load.Target(
-        f"http://127.0.0.1:{call.side.port}", f"{call.workload}-{name}", folder / name, power=not call.stand_in
-    )
+    power = isinstance(machine.nvml().get("power_w"), float)  # where NVML tells none, the load is measured without
+    target = load.Target(f"http://127.0.0.1:{call.side.port}", f"{call.workload}-{name}", folder / name, power=power)
     run = load.loadtest(target, workload, limit_s=max(10.0, call.left()), more=[*processes, *more])
     told, found = read(run / "measurements.json"), read(run / "found.json")
     stages = [{key: value for key, value in stage.items() if key != "throughput"} for stage in told["stages"]]

@@ -39,6 +39,11 @@ def test_the_config_is_that_of_the_profile(folders, name) -> None:
     assert config["max_position_embeddings"] == shape.max_context
     assert config["num_experts_per_tok"] == shape.experts.per_token
     assert shape.experts.routed in {config.get("num_local_experts"), config.get("n_routed_experts")}
+    if pattern := config.get("hybrid_override_pattern"):
+        kinds = {"*": "grouped_query", "M": "mamba2"}
+        layers = {group.kind: group.layers for group in shape.attention}
+        assert {kind: pattern.count(letter) for letter, kind in kinds.items()} == layers
+        assert pattern.count("E") == shape.experts.layers
     heads = {group.kv_heads for group in shape.attention if isinstance(group, GroupedQuery)}
     assert heads == {config["num_key_value_heads"]}
 
