@@ -87,32 +87,41 @@ def loadtest(target: Target, workload: Mapping[str, Any], *, limit_s: float, mor
     return found[-1]
 
 
+class Fixed(NamedTuple):
+    """A closed loop of requests that are all alike, with random prompts: what published points were measured with."""
+
+    users: int
+    requests: int
+    prompt: int
+    answer: int
+
+
 def bench(
-    vllm: Sequence[str], url: str, folder: Path, out: Path, *, users: int, requests: int, limit_s: float
-) -> dict[str, Any]:
-    """Run `vllm bench serve` with random prompts of one length; return its figures without what it keeps of each request."""
+    vllm: Sequence[str], url: str, folder: Path, out: Path, asked: Fixed, *, limit_s: float
+) -> dict[str, int | float | str]:
+    """Run `vllm bench serve`; return its figures without what it keeps of each request."""
     words = [
         *vllm, "bench", "serve", "--backend", "openai-chat", "--endpoint", "/v1/chat/completions", "--base-url", url,
-        "--model", NAME, "--tokenizer", str(folder), "--dataset-name", "random", "--random-input-len", "1024",
-        "--random-output-len", "256", "--num-prompts", str(requests), "--max-concurrency", str(users), "--seed", "2026",
-        "--temperature", "0", "--ignore-eos", "--disable-tqdm", "--save-result", "--result-dir", str(out),
+        "--model", NAME, "--tokenizer", str(folder), "--dataset-name", "random", "--random-input-len", str(asked.prompt),
+        "--random-output-len", str(asked.answer), "--num-prompts", str(asked.requests), "--max-concurrency", str(asked.users),
+        "--seed", "2026", "--temperature", "0", "--ignore-eos", "--disable-tqdm", "--save-result", "--result-dir", str(out),
         "--result-filename", "bench.json",
     ]  # fmt: skip
     subprocess.run(words, check=True, timeout=limit_s, stdout=subprocess.DEVNULL)
-    told: dict[str, Any] = json.loads((out / "bench.json").read_text(encoding="utf-8"))
+    told = json.loads((out / "bench.json").read_text(encoding="utf-8"))
     return {key: value for key, value in told.items() if isinstance(value, int | float | str)}
 
 
-def bench_workload(users: int, requests: int) -> dict[str, Any]:
+def bench_workload(asked: Fixed) -> dict[str, Any]:
     """Return the same load as `bench` puts on, as a workload of ours."""
     return {
         "title": "What `vllm bench serve` puts on, by our generator",
         "source": "benchmarks/gpu/load.py",
         "as_of": "2026-12-01",
-        "prompt_tokens": {"kind": "fixed", "tokens": 1024},
-        "output_tokens": {"kind": "fixed", "tokens": 256},
+        "prompt_tokens": {"kind": "fixed", "tokens": asked.prompt},
+        "output_tokens": {"kind": "fixed", "tokens": asked.answer},
         "warmup_s": 0,
-        "stages": [{"kind": "closed", "users": users, "duration_s": 600, "max_requests": requests}],
+        "stages": [{"kind": "closed", "users": asked.users, "duration_s": 600, "max_requests": asked.requests}],
         "slo": {"ttft_s": 2, "tpot_s": 0.05, "share": 0.95},
         "ignore_eos": True,
         "temperature": 0,

@@ -20,17 +20,17 @@ SHARES = (0.6, 0.8, 1.0, 1.2)
 
 
 class Loads(NamedTuple):
-    """How long the stages of a workload are, and how much `vllm bench serve` asks at most: users, requests."""
+    """How long the stages of a workload are, and what the cross-check asks."""
 
     seconds: float
     drain_s: float
-    bench: tuple[int, int] = (32, 128)
+    bench: load.Fixed = load.Fixed(users=32, requests=96, prompt=1024, answer=1024)
 
 
 LOADS = {
     "chat": Loads(20, 25),
     "coding-agent": Loads(30, 30),
-    "rehearsal": Loads(6, 4, bench=(2, 6)),
+    "rehearsal": Loads(6, 4, bench=load.Fixed(users=2, requests=6, prompt=128, answer=32)),
 }
 
 
@@ -129,12 +129,17 @@ def our_load(
 
 def measure_bench(call: Call, folder: Path, _: Engine) -> dict[str, Any]:
     """Put one closed load on, by `vllm bench serve` and by ours."""
-    users, requests = LOADS[call.workload].bench
+    asked = LOADS[call.workload].bench
     theirs = load.bench(
-        call.side.vllm, f"http://127.0.0.1:{call.side.port}", call.side.folder, folder, users=users, requests=requests,
+        call.side.vllm,
+        f"http://127.0.0.1:{call.side.port}",
+        call.side.folder,
+        folder,
+        asked,
         limit_s=max(10.0, call.left()),
-    )  # fmt: skip
-    return {"theirs": theirs, "ours": our_load(call, folder, "bench", load.bench_workload(users, requests))}
+    )
+    ours = our_load(call, folder, "bench", load.bench_workload(asked))
+    return {"asked": asked._asdict(), "theirs": theirs, "ours": ours}
 
 
 MEASURE: dict[str, Callable[[Call, Path, Engine], dict[str, Any]]] = {

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from archives import take
+from measures import RECORDS
 
 HERE = Path(__file__).resolve().parent
-RECORDS = HERE / "records"
 RUNS = HERE.parents[1] / "runs" / "gpu"
 STAND_IN = "**A stand-in on a CPU: these numbers prove the scripts and nothing else.**"
 AIM, FLOOR = 1.3, 0.97

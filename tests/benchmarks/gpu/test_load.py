@@ -30,5 +30,7 @@ def test_open_stages_are_stages_too(load) -> None:
 
 
 def test_the_cross_checks_load_is_a_workload(load) -> None:
-    made = Workload.model_validate({"name": "bench", **load.bench_workload(32, 128)})
+    made = Workload.model_validate(
+        {"name": "bench", **load.bench_workload(load.Fixed(users=32, requests=128, prompt=1024, answer=256))}
+    )
     assert made.stages[0].max_requests == 128
