@@ -49,6 +49,10 @@ CHOSEN = re.compile(r"Using (?:\S+ ){0,6}?(?:backend|MoE|attention)[^\n]{0,160}"
 _POLL_S, _STOP_S, _KILL_S = 0.2, 20, 5
 
 
+class EndedError(RuntimeError):
+    """An engine ended before it served."""
+
+
 class Command(NamedTuple):
     """An engine's environment beside the machine's own, and its words."""
 
@@ -135,7 +139,7 @@ class Engine:
         while time.monotonic() - self._began < limit_s:
             if self._process.poll() is not None:
                 self._reader.join(timeout=5)
-                raise RuntimeError(f"the engine ended with code {self._process.returncode}:\n{self.tail()}")
+                raise EndedError(f"the engine ended with code {self._process.returncode}:\n{self.tail()}")
             try:
                 if ask(f"http://127.0.0.1:{port}/v1/chat/completions", body):
                     return time.monotonic() - self._began

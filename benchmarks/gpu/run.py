@@ -23,7 +23,7 @@ from typing import Any
 
 import model_folder
 from archives import pack
-from engine import PARSERS, Side, ask, chosen, phases, plain, rendered, running, said
+from engine import PARSERS, EndedError, Side, ask, chosen, phases, plain, rendered, running, said
 from measures import LOADS, MEASURE, RECORDS, Call, brief, needs_s, read, save
 
 ORDER = ("tuned", "plain", "plain", "tuned")
@@ -97,10 +97,9 @@ def _call() -> tuple[Call, Path]:
 
 
 def steps_done(key: str, folder: Path) -> set[str]:
-    """Return the steps of a turn that were measured, here or on an earlier machine."""
-    return {
-        name for place in (folder, RECORDS / key / folder.name) for name in read(place / "turn.json").get("steps", {})
-    }
+    """Return the steps of a turn that were measured, here or on an earlier machine: all, where its engine did not start."""
+    turns = [read(place / "turn.json") for place in (folder, RECORDS / key / folder.name)]
+    return {name for turn in turns for name in (STEPS if turn.get("failed") else turn.get("steps", {}))}
 
 
 def start_s(turns: Path) -> float:
@@ -112,8 +111,9 @@ def start_s(turns: Path) -> float:
 def make_turn(call: Call, folder: Path, side: str, due: list[str]) -> bool:
     """Start a side's engine, measure what is due, and write each step down at once; return whether all of it was made."""
     folder.mkdir(parents=True, exist_ok=True)
-    file, log = folder / "turn.json", folder / "engine.log"
+    file = folder / "turn.json"
     turn: dict[str, Any] = read(file) or {"steps": {}}
+    log = folder / f"engine-{len(turn.get('starts', [])) + 1}.log"
     command = commands(call, folder)[side]
     cache = call.store / "caches" / f"{call.key}-{side}"
     (folder / "command.txt").write_text(
@@ -124,11 +124,19 @@ def make_turn(call: Call, folder: Path, side: str, due: list[str]) -> bool:
     print(f"{call.key} {folder.name}: starting, {call.left():.0f} s left", flush=True)
     with running(command, log, cache) as engine:
         begun = {
-            "format": "deploykit/gpu-turn/1", "turn": int(folder.name.partition("-")[0]), "model": call.model.name, "workload": call.workload, "side": side,
+            "format": "deploykit/gpu-turn/1", "turn": int(folder.name.partition("-")[0]), "side": side,
+            "model": call.model.name, "workload": call.workload,
             "stand_in": call.stand_in, "random_weights": RANDOM, "config_source": call.model.source,
             "started_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "cold": engine.cold,
         }  # fmt: skip
-        ready_s = engine.wait(call.side.port, call.left())
+        try:
+            ready_s = engine.wait(call.side.port, call.left())
+        except EndedError as ended:
+            if side == "tuned":
+                raise
+            save(file, begun | turn | {"failed": str(ended)})  # that plain vLLM does not start is a result
+            print(f"  {ended}", flush=True)
+            return True
         started = {
             "cold": engine.cold, "ready_s": round(ready_s, 2), "phases": phases(engine.lines, ready_s),
             "said": said(engine.lines), "chosen": chosen(engine.lines), "engine": version(call.side.port),

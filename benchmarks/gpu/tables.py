@@ -53,6 +53,10 @@ def part(folder: Path) -> str:
     """Return the tables of one model under one workload."""
     turns = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*/turn.json"))]
     plans = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*/plan.json"))]
+    failed = [f"Turn {turn['turn']}, {turn['side']}, did not start.\n" for turn in turns if turn.get("failed")]
+    turns = [turn for turn in turns if not turn.get("failed")]
+    if not turns:
+        return "\n".join([f"## {folder.name}\n", *failed])
     first = turns[0]
     head = [f"## {first['model']}, `{first['workload']}`\n"]
     if first["stand_in"]:
@@ -68,7 +72,7 @@ def part(folder: Path) -> str:
         starts(turns),
         checks(turns),
     ]
-    return "\n".join([*head, *(text for text in body if text)])
+    return "\n".join([*head, *failed, *(text for text in body if text)])
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], below: str = "") -> str:

@@ -72,6 +72,14 @@ def test_what_another_machine_has_done_is_done(run, monkeypatch, tmp_path) -> No
     assert [name for name, _ in run.calls] == ["3-plain", "4-tuned"]
 
 
+def test_a_plain_engine_that_did_not_start_is_not_started_again(run, monkeypatch, tmp_path) -> None:
+    folder = tmp_path / "records" / "gpt-oss-120b-chat" / "2-plain"
+    folder.mkdir(parents=True)
+    (folder / "turn.json").write_text(json.dumps({"failed": "out of memory"}))
+    assert go(run, monkeypatch, tmp_path) == 0
+    assert [name for name, _ in run.calls] == ["1-tuned", "3-plain", "4-tuned"]
+
+
 def test_a_call_without_time_for_a_start_begins_none(run, monkeypatch, tmp_path) -> None:
     assert go(run, monkeypatch, tmp_path, "--budget", "60") == run.NOT_YET
     assert run.calls == []

@@ -102,6 +102,13 @@ def test_half_of_the_turns_are_no_ratio(tables, tmp_path) -> None:
     assert "tuned / plain" not in tables.page(tmp_path)
 
 
+def test_a_side_that_did_not_start_is_said(tables, tmp_path) -> None:
+    turns = abba(90, 60)
+    turns[1] = {"turn": 2, "side": "plain", "failed": "out of memory"}
+    write(tmp_path, turns)
+    assert "Turn 2, plain, did not start." in tables.page(tmp_path)
+
+
 def test_nothing_measured_is_said(tables, tmp_path) -> None:
     assert "Nothing was measured yet" in tables.page(tmp_path)
 
