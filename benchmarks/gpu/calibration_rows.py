@@ -43,13 +43,13 @@ def rows(records: Path) -> list[dict[str, Any]]:
 def row(turn: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
     """Return one turn's row."""
     step, layout, checkpoint = turn["steps"]["bench"], plan["parallelism"], plan["checkpoint"]
-    stage, expert = step["ours"]["stages"][0], layout["expert"]
+    whole, expert = step["ours"]["whole"], layout["expert"]
     return {
         "model": checkpoint["repo"], "gpu": GPUS[plan["node"]], "precision": checkpoint["precision"], "engine": f"vllm {turn['engine']}",
         "isl": step["asked"]["prompt"], "osl": step["asked"]["answer"], "concurrency": step["asked"]["users"],
         "tp": layout["tensor"], "pp": layout["pipeline"], "dp": layout["data"], "moe_tp": 1 if expert else layout["tensor"],
-        "moe_ep": layout["tensor"] * layout["data"] if expert else 1, "ttft_ms": round(1e3 * stage["ttft"]["mean"], 3),
-        "tpot_ms": round(1e3 * stage["tpot"]["mean"], 4), "measured": turn["started_at"][:10],
+        "moe_ep": layout["tensor"] * layout["data"] if expert else 1, "ttft_ms": round(1e3 * whole["ttft_mean_s"], 3),
+        "tpot_ms": round(1e3 * whole["tpot_mean_s"], 4), "measured": turn["started_at"][:10],
         "source": "benchmarks/gpu, random weights",
     }  # fmt: skip
 

@@ -101,7 +101,7 @@ def plain(side: Side, environment: Mapping[str, str]) -> Command:
     words = [*side.vllm, "serve", str(side.folder), "--load-format", "dummy"]
     words += ["--host", "127.0.0.1", "--port", str(side.port), "--served-model-name", NAME]
     for key, value in side.both.items():
-        words += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+        words += [f"--{key}"] if value is True else [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
     return Command(dict(environment), words)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -126,4 +127,25 @@ def bench_workload(asked: Fixed) -> dict[str, Any]:
         "ignore_eos": True,
         "temperature": 0,
         "seed": 2026,
+    }
+
+
+def whole(samples: Path) -> dict[str, float]:
+    """Return a load's figures over all its requests, as `vllm bench serve` reckons them: no warm-up is cut off."""
+    lines = samples.read_text(encoding="utf-8").splitlines()
+    good = [one for one in map(json.loads, lines) if one["outcome"] == "ok" and one["output_tokens"]]
+    lasted = max(one["last_token_s"] for one in good) - min(one["sent_s"] for one in good)
+    ttft = [one["first_token_s"] - one["sent_s"] for one in good]
+    tpot = [
+        (one["last_token_s"] - one["first_token_s"]) / (one["output_tokens"] - 1)
+        for one in good
+        if one["output_tokens"] > 1
+    ]
+    return {
+        "requests": len(good),
+        "output_tokens_per_s": sum(one["output_tokens"] for one in good) / lasted,
+        "ttft_mean_s": statistics.fmean(ttft),
+        "ttft_p50_s": statistics.median(ttft),
+        "tpot_mean_s": statistics.fmean(tpot),
+        "tpot_p50_s": statistics.median(tpot),
     }

@@ -139,7 +139,8 @@ def measure_bench(call: Call, folder: Path, _: Engine) -> dict[str, Any]:
         limit_s=max(10.0, call.left()),
     )
     ours = our_load(call, folder, "bench", load.bench_workload(asked))
-    return {"asked": asked._asdict(), "theirs": theirs, "ours": ours}
+    figures = load.whole(folder / "bench" / "runs" / ours["run"] / "samples.jsonl")
+    return {"asked": asked._asdict(), "theirs": theirs, "ours": ours | {"whole": figures}}
 
 
 MEASURE: dict[str, Callable[[Call, Path, Engine], dict[str, Any]]] = {

@@ -31,6 +31,8 @@ STEPS = ("closed", "rates", "bench", "search")
 CROSS_CHECKED = (1, 2)
 """The turns with `vllm bench serve` beside ours: one of each side."""
 RANDOM = "weights are random numbers: no speculative acceptance, near-uniform experts, answers without a meaning"
+ON_A_CPU = {"gpu-memory-utilization": 0.1, "enforce-eager": True, "distributed-executor-backend": "uni"}
+"""What plain `vllm serve` needs of a stand-in to start beside other programs, in one process, without a compiler."""
 NOT_YET = 3
 PACK_S = 15
 """Kept back of the budget, for the end of the engine and the archives."""
@@ -92,7 +94,8 @@ def _call() -> tuple[Call, Path]:
     else:
         made = model_folder.read(options.model)
         folder = model_folder.write(made, options.store / "models" / options.model)
-    side = Side(shlex.split(options.vllm), folder, options.port, made.both)
+    both = ON_A_CPU if options.stand_in else made.both
+    side = Side(shlex.split(options.vllm), folder, options.port, both)
     return Call(made, options.workload, options.store, side, ends, steps, options.stand_in), options.out
 
 

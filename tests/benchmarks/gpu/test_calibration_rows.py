@@ -13,7 +13,7 @@ TURN = {
     "steps": {
         "bench": {
             "asked": {"users": 32, "requests": 96, "prompt": 1024, "answer": 1024},
-            "ours": {"stages": [{"ttft": {"mean": 0.2501}, "tpot": {"mean": 0.0095}}]},
+            "ours": {"whole": {"ttft_mean_s": 0.2501, "tpot_mean_s": 0.0095}},
         }
     },
 }  # fmt: skip

@@ -1,5 +1,7 @@
 """Workloads cut short are workloads, and keep what makes them what they are."""
 
+import json
+
 import pytest
 import yaml
 
@@ -34,3 +36,23 @@ def test_the_cross_checks_load_is_a_workload(load) -> None:
         {"name": "bench", **load.bench_workload(load.Fixed(users=32, requests=128, prompt=1024, answer=256))}
     )
     assert made.stages[0].max_requests == 128
+
+
+def test_a_whole_load_is_reckoned_from_its_first_send_to_its_last_token(load, tmp_path) -> None:
+    samples = [
+        {"outcome": "ok", "output_tokens": 11, "sent_s": 1.0, "first_token_s": 1.5, "last_token_s": 2.5},
+        {"outcome": "ok", "output_tokens": 21, "sent_s": 2.0, "first_token_s": 3.0, "last_token_s": 5.0},
+        {"outcome": "timeout", "output_tokens": None, "sent_s": 0.0, "first_token_s": None, "last_token_s": None},
+    ]
+    (tmp_path / "s").write_text("".join(json.dumps(one) + "\n" for one in samples))
+    # 32 tokens in the 4 s from 1.0 to 5.0; (0.5 + 1.0) / 2; 1 s / 10 and 2 s / 20
+    assert load.whole(tmp_path / "s") == pytest.approx(
+        {
+            "requests": 2,
+            "output_tokens_per_s": 8,
+            "ttft_mean_s": 0.75,
+            "ttft_p50_s": 0.75,
+            "tpot_mean_s": 0.1,
+            "tpot_p50_s": 0.1,
+        }
+    )

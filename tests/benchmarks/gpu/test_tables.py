@@ -89,7 +89,7 @@ def test_a_start_is_cold_or_warm(tables, tmp_path) -> None:
 
 def test_every_part_says_that_weights_are_random(tables, tmp_path) -> None:
     write(tmp_path, abba(90, 60))
-    assert "Random weights: weights are random numbers" in tables.page(tmp_path)
+    assert "**Weights are random numbers.**" in tables.page(tmp_path)
 
 
 def test_a_stand_in_is_called_one_first(tables, tmp_path) -> None:
