@@ -17,6 +17,8 @@ LONGEST_ANSWER = 768
 """A stage ends when its last answer does: an answer of 2,048 tokens would take a minute of machine each time."""
 WARMUP_S = 5
 INTERRUPTED = 130
+PARTS = (0.5, 1.0, 1.25)
+"""How long the closed stages are beside each other: where more run at once, each answer takes longer."""
 
 
 def short(
@@ -37,8 +39,8 @@ def short(
 def closed(users: Sequence[int], seconds: float) -> list[dict[str, Any]]:
     """Return closed stages; the first lasts its warm-up longer."""
     return [
-        {"kind": "closed", "users": count, "duration_s": seconds + (WARMUP_S if number == 0 else 0)}
-        for number, count in enumerate(users)
+        {"kind": "closed", "users": count, "duration_s": part * seconds + (WARMUP_S if number == 0 else 0)}
+        for number, (count, part) in enumerate(zip(users, PARTS, strict=False))
     ]
 
 

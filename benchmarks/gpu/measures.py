@@ -28,7 +28,7 @@ class Loads(NamedTuple):
 
 
 LOADS = {
-    "chat": Loads(20, 25),
+    "chat": Loads(24, 25),
     "coding-agent": Loads(30, 30),
     "rehearsal": Loads(6, 4, bench=load.Fixed(users=2, requests=6, prompt=128, answer=32)),
 }
@@ -72,8 +72,8 @@ def needs_s(call: Call, step: str) -> float:
         return 4 * loads.drain_s
     if step == "search":
         return 60
-    stages = 3 if step == "closed" else len(SHARES)
-    return load.WARMUP_S + stages * (loads.seconds + loads.drain_s) + 15
+    parts = load.PARTS if step == "closed" else (1.0,) * len(SHARES)
+    return load.WARMUP_S + sum(parts) * loads.seconds + len(parts) * loads.drain_s + 15
 
 
 def measure_closed(call: Call, folder: Path, _: Engine) -> dict[str, Any]:

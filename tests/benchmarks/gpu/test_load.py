@@ -18,7 +18,7 @@ def load(script):
 def test_a_short_workload_keeps_lengths_reuse_and_limits(load, name) -> None:
     whole = yaml.safe_load((ROOT / "profiles" / "workloads" / f"{name}.yaml").read_text())
     cut = Workload.model_validate({"name": "short", **load.short(whole, load.closed((16, 128), 20))})
-    assert [(stage.users, stage.duration_s) for stage in cut.stages] == [(16, 25), (128, 20)]
+    assert [(stage.users, stage.duration_s) for stage in cut.stages] == [(16, 15), (128, 20)]
     assert cut.output_tokens.high == load.LONGEST_ANSWER
     assert "cut short" in cut.title
     for kept in ("prompt_tokens", "shared_prefix", "sessions", "slo", "seed", "temperature"):
