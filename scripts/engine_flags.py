@@ -3,7 +3,8 @@
 Usage: ENGINE/bin/python scripts/engine_flags.py profiles/engines/vllm-<minor>.flags.json      (`make engine-flags`)
 
 Runs under the engine's Python, because only vLLM can build its parser. It takes the CPU build: the CUDA build cannot
-even print its help on a machine without a GPU. Needs no more than the standard library beside vLLM.
+even print its help on a machine without a GPU. Of a release without a CPU build, the CUDA wheel's Python code will do, unpacked
+before a CPU engine on PYTHONPATH, with `+cpu` after the version in its METADATA. Needs no more than the standard library beside vLLM.
 """
 
 import argparse
@@ -18,13 +19,17 @@ from typing import Any
 import vllm  # noqa: TID251 - this script is the one that runs inside the engine's environment
 from normalise_flags import flag_table
 from vllm import ModelRegistry  # noqa: TID251 - as above
-from vllm.entrypoints.launchers.cli_args import make_arg_parser  # noqa: TID251 - as above
 from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS  # noqa: TID251 - as above
 from vllm.model_executor.model_loader import _LOAD_FORMAT_TO_MODEL_LOADER  # noqa: TID251 - as above
 from vllm.reasoning import ReasoningParserManager  # noqa: TID251 - as above
 from vllm.tool_parsers import ToolParserManager  # noqa: TID251 - as above
 from vllm.utils.argparse_utils import FlexibleArgumentParser  # noqa: TID251 - as above
 from vllm.v1.attention.backends.registry import AttentionBackendEnum  # noqa: TID251 - as above
+
+try:
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser  # noqa: TID251 - as above
+except ModuleNotFoundError:  # older releases, 0.26 among them
+    from vllm.entrypoints.openai.cli_args import make_arg_parser  # noqa: TID251 - as above
 
 _DEPRECATED = re.compile(r"[^.]*\bdeprecated\b.*", re.DOTALL)
 

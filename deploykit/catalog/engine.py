@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 from deploykit.base import Value
 from deploykit.catalog import patterns
 from deploykit.catalog.fact import Facts
+from deploykit.errors import CatalogError
 
 
 class Flag(Value):
@@ -182,7 +183,7 @@ class EngineRelease(Facts):
     version: str
     flag_table: str = Field(description="File beside this one with the flag table.")
     cuda: Runtime
-    cpu: Runtime
+    cpu: Runtime | None = Field(description="What a rehearsal runs; null where no CPU build is known.")
     image: ContainerImage | None = Field(None, description="The CUDA build as an image; null where there is none.")
     removed_flags: tuple[RemovedFlag, ...] = ()
     known_issues: tuple[KnownIssue, ...] = ()
@@ -192,3 +193,13 @@ class EngineRelease(Facts):
     caller_routes: CallerRoutes
     router: Router | None = Field(None, description="Null where none is known to go with the release.")
     metrics: MetricNames
+
+    def build(self, runtime: Literal["cuda", "cpu"]) -> Runtime:
+        """Return the build for GPUs or for CPUs; CatalogError where the release has none."""
+        found = self.cuda if runtime == "cuda" else self.cpu
+        if found is None:
+            raise CatalogError(
+                f"`{self.name}` says nothing of a CPU build of vLLM {self.version}, and a rehearsal runs one",
+                hint="`deploykit engines` lists the releases; `engine:` in deploykit.yaml names one",
+            )
+        return found

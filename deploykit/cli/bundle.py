@@ -104,7 +104,7 @@ def _collect(planned: "Planned", folder: Path) -> None:
     from deploykit import paths
     from deploykit.effects.wheels import collect, collect_python
 
-    runtime = planned.engine.cpu if planned.plan.runtime == "cpu" else planned.engine.cuda
+    runtime = planned.engine.build(planned.plan.runtime)
     lock = paths.shipped("profiles") / "engines" / runtime.lock if runtime.lock else None
     say(f"collecting the wheels of {planned.plan.engine}")
     told = [0]

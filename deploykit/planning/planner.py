@@ -191,7 +191,7 @@ def _host_ground(request: PlanRequest, weights: Weights, wishes: Wishes) -> Grou
         utilization=1.0,
         kv_dtype=wishes.kv_storage,
         kv_cache_bytes=wishes.kv_cache_bytes,
-        paging=request.engine.cpu.paging,
+        paging=request.engine.build("cpu").paging,
         page_tokens=wishes.page_tokens,
         prefix_caching=wishes.prefix_caching is not False,
     )

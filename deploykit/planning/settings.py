@@ -139,8 +139,8 @@ def _for_architecture(layout: ArchitectureLayout) -> str:
 
 def _runtime(request: PlanRequest) -> tuple[str, Runtime]:
     if request.node.gpu is None:
-        return "cpu", request.engine.cpu
-    return "cuda", request.engine.cuda
+        return "cpu", request.engine.build("cpu")
+    return "cuda", request.engine.build("cuda")
 
 
 def _planned_environment(request: PlanRequest) -> tuple[Choice, ...]:

@@ -54,7 +54,7 @@ def vars_yaml(  # noqa: PLR0913 - every one is a fact of its own
     header: Iterable[str] = (),
 ) -> str:
     """Return ansible/vars.yaml. Lists over nodes carry `node_index`, the host's position in the inventory."""
-    runtime = engine.cuda if plan.runtime == "cuda" else engine.cpu
+    runtime = engine.build(plan.runtime)
     roles = (
         _preflight(plan, found, node=node, profile=profile, engine=engine, gateway=gateway)
         | {"preflight_image": container.image if container else None},

@@ -8,13 +8,13 @@ import pytest
 from deploykit.catalog.engine import FlagTable
 from deploykit.catalog.fact import Facts
 from deploykit.catalog.workload import max_tokens
-from deploykit.effects.yaml_files import KINDS, YamlCatalog, load_yaml_model
+from deploykit.effects.yaml_files import KINDS, YamlCatalog, load_yaml, load_yaml_model
 
 from .conftest import PROFILES
 
 FILES = sorted(path for kind in KINDS for path in (PROFILES / kind).glob("*.yaml"))
 MODELS = sorted(path.stem for path in (PROFILES / "models").glob("*.yaml"))
-WRITTEN_ON = dt.date(2026, 11, 24)
+WRITTEN_ON = dt.date(2026, 12, 1)
 
 OPEN_MODELS = {
     *("deepseek-v4-pro", "deepseek-v4-flash", "deepseek-v4.1-flash", "nemotron-3-super", "nemotron-3-ultra"),
@@ -22,9 +22,11 @@ OPEN_MODELS = {
 }
 API_MODELS = {"mimo-v2-pro", "gpt-5.4", "claude-opus-4.6"}
 NODES = {
-    *("h100-sxm-8x", "h200-sxm-8x", "b200-sxm-8x", "b300-sxm-8x", "gb200-tray-4x", "gb300-tray-4x"),
+    *("h100-sxm-8x", "h200-sxm-1x", "h200-sxm-8x", "b200-sxm-8x", "b300-sxm-8x", "gb200-tray-4x", "gb300-tray-4x"),
     *("vera-rubin-nvl72", "local"),
 }
+
+FLAG_COUNTS = {"vllm-0.26": 274, "vllm-0.32": 316}
 
 
 @pytest.fixture(scope="module")
@@ -196,23 +198,38 @@ def test_only_the_rehearsal_forces_the_length_of_answers(shipped: YamlCatalog) -
     assert {w.name for w in workloads if w.ignore_eos} == {w.name for w in workloads if w.rehearsal_only}
 
 
-def test_removed_flags_are_gone_and_their_replacements_are_there(shipped: YamlCatalog, flags: FlagTable) -> None:
-    for removed in shipped.engine("vllm-0.32").removed_flags:
+@pytest.mark.parametrize("name", sorted(FLAG_COUNTS))
+def test_removed_flags_are_gone_and_their_replacements_are_there(shipped: YamlCatalog, name: str) -> None:
+    engine = shipped.engine(name)
+    flags = shipped.flags(engine)
+    for removed in engine.removed_flags:
         assert removed.flag not in flags.flags
         assert removed.instead is None or removed.instead in flags.flags
 
 
-def test_the_engine_release_sets_only_flags_it_has(shipped: YamlCatalog, flags: FlagTable) -> None:
-    engine = shipped.engine("vllm-0.32")
-    settings = [engine.cpu.settings, engine.cuda.settings, *(issue.settings for issue in engine.known_issues)]
+@pytest.mark.parametrize(("name", "count"), FLAG_COUNTS.items())
+def test_the_engine_release_sets_only_flags_it_has(shipped: YamlCatalog, name: str, count: int) -> None:
+    engine = shipped.engine(name)
+    flags = shipped.flags(engine)
+    builds = [build.settings for build in (engine.cpu, engine.cuda) if build]
+    settings = [*builds, *(issue.settings for issue in engine.known_issues)]
     assert {key for group in settings for key in group} <= set(flags.flags)
     assert flags.vllm == engine.version
-    assert len(flags.flags) == 316
+    assert len(flags.flags) == count
+    assert set(FLAG_COUNTS) == set(shipped.names("engines"))
 
 
-def test_the_official_build_is_tried_first(shipped: YamlCatalog) -> None:
-    for runtime in (shipped.engine("vllm-0.32").cpu, shipped.engine("vllm-0.32").cuda):
-        assert runtime.sources[0].official
+@pytest.mark.parametrize("name", sorted(FLAG_COUNTS))
+def test_the_official_build_is_tried_first(shipped: YamlCatalog, name: str) -> None:
+    engine = shipped.engine(name)
+    for build in (engine.cpu, engine.cuda):
+        assert build is None or build.sources[0].official
+
+
+def test_the_default_release_is_the_newest_and_can_rehearse(shipped: YamlCatalog) -> None:
+    default = load_yaml(PROFILES / "defaults.yaml").data["intent"]["engine"]
+    assert default == shipped.names("engines")[-1]
+    assert shipped.engine(default).cpu is not None
 
 
 def test_a_router_is_locked_as_it_is_wanted():

@@ -18,7 +18,7 @@ from deploykit.workflows.pricing import standing_rate
 
 CATALOG = YamlCatalog(paths.shipped("profiles"))
 NODES = CATALOG.names("nodes")
-REAL = next(name for name in NODES if name.startswith("h200") and CATALOG.node(name).rates)
+REAL = next(name for name in NODES if name.startswith("h200") and CATALOG.node(name).gpu_count > 1)
 
 
 def intent(**changes):
