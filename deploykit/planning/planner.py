@@ -61,7 +61,8 @@ def smallest_that_fits(request: PlanRequest, nodes: Iterable[Node]) -> tuple[str
         capacity = capacity_of(node.gpu) if node.gpu else None
         if capacity is None or node.gpu is None or node.gpu.capability is None:
             continue
-        for count in range(1, MOST_NODES + 1):
+        # Nobody joins machines of one GPU to an engine: what is rented by the piece has no network for that.
+        for count in range(1, MOST_NODES + 1 if node.gpu_count > 1 else 2):
             tried = request.model_copy(update={"node": node, "nodes": count, "stand_in": None})
             if _fits(tried):
                 several = f"`{count} x {node.name}` (one engine over {count} nodes)" if count > 1 else f"`{node.name}`"
