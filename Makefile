@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 # What needs no engine, no hosts and no installation; it runs on all processors.
 FAST := not gpu and not rehearsal and not hosts and not contract and not calibration and not install
 # What measures, and so has the machine to itself. The rest waits for hosts most of the time: two at once.
-ALONE := rehearsal or calibration
+ALONE := rehearsal or calibration or install
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 

@@ -49,11 +49,13 @@ def test_a_second_up_changes_nothing(first, site):
     assert site.engine() == before
 
 
-def test_a_release_that_does_not_start_gives_way_to_the_one_before(first, site, make_operator, tmp_path):
+def test_a_release_that_does_not_start_gives_way_to_the_one_before(
+    first, site, make_operator, tmp_path, tmp_path_factory
+):
     """Meanwhile another operator is refused, and told who is at work."""
     broken = site.operator.start(*site.command(*BROKEN))
     site.wait_for("/opt/deploykit/lock/holder.json", broken)
-    other = make_operator(tmp_path)
+    other = make_operator(tmp_path_factory.mktemp("other"))
     other.port = site.operator.port
     refused = other.run(*site.command())
     _out, said = broken.communicate(timeout=600)

@@ -87,11 +87,12 @@ def test_a_release_that_cannot_serve_costs_no_request(first, site, number, says)
     assert set(seen) == {200}, seen
     assert says in said
     assert f"release {release}, which served before, serves again: it answered a completion" in said
-    assert said.startswith(f"error: {site.machines[0].name}: "), said
+    # An engine that the gateway gives nothing just then is the first to be changed; it ends with the first, whichever it is.
+    (tried,) = [machine.name for machine in site.machines if said.startswith(f"error: {machine.name}: ")]
     assert site.current() == release
     after = site.engines()
-    untouched = [unit for unit in before if unit[0] == site.machines[1].name]
-    assert [before[unit] for unit in untouched] == [after[unit] for unit in untouched], "the second was not touched"
+    untouched = [unit for unit in before if unit[0] != tried]
+    assert [before[unit] for unit in untouched] == [after[unit] for unit in untouched], "the other was not touched"
     assert site.locked() == []
 
 
