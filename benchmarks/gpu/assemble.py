@@ -1,6 +1,6 @@
 """Runs on the machine with the GPU: takes the pieces that were carried into a folder that stays, and installs them when all are there.
 
-    python3 benchmarks/gpu/assemble.py .gpu-pieces /root/gpu
+    python3 benchmarks/gpu/assemble.py .gpu-pieces /var/tmp/gpu
 
 Needs Python 3.12 and its standard library and pip, no network. Each call takes what it finds; what it has taken already it leaves
 alone, so a piece may come twice, and in any order. Says what is missing, and exits 3 until nothing is. Wheels go into `site/`, which

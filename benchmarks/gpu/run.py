@@ -1,6 +1,6 @@
 """Runs on the machine with the GPU: our bundle and plain `vllm serve` in turn (A B B A) under the same loads, for so many seconds.
 
-    python3 benchmarks/gpu/run.py --model gpt-oss-120b --workload chat --store /root/gpu --out "$OUT" --budget 540
+    python3 benchmarks/gpu/run.py --model gpt-oss-120b --workload chat --store /var/tmp/gpu --out "$OUT" --budget 540
 
 A call does what is not done yet and ends in time with what it has; the next one goes on. Exit code 0: all turns are done; 3: call again;
 1: an engine did not serve, and its log came back. What is done on another machine it knows from records/ beside this file.

@@ -64,11 +64,8 @@ def report(
     )
     if json:
         envelope("report", made.as_data())
-    elif markdown:
-        result(as_markdown(made))
     else:
-        prose(summary(made))
-        say(f"\nreport    {folder.path('report.html')}")
+        _tell(folder, as_markdown(made) if markdown else None, summary(made))
 
 
 def _of_address(context: "Context", folder: "RunStore", *, as_markdown: bool, as_json: bool) -> None:
@@ -80,11 +77,17 @@ def _of_address(context: "Context", folder: "RunStore", *, as_markdown: bool, as
     made = make_loadtest_report(folder, read_run(folder), context.world(PlainReporter()))
     if as_json:
         envelope("loadtest-report", made.as_data())
-    elif as_markdown:
-        result(loadtest_markdown(made))
     else:
-        prose(loadtest_summary(made))
-        say(f"\nreport    {folder.path('report.html')}")
+        _tell(folder, loadtest_markdown(made) if as_markdown else None, loadtest_summary(made))
+
+
+def _tell(folder: "RunStore", markdown: str | None, summary: str) -> None:
+    """Print the whole report as Markdown where that is given, else its summary and where the page is."""
+    if markdown is not None:
+        result(markdown)
+        return
+    prose(summary)
+    say(f"\nreport    {folder.path('report.html')}")
 
 
 app.command("verify", short_help="Recompute a report from its evidence.")(verify.verify)
