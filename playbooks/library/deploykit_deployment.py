@@ -18,7 +18,7 @@ options:
   release: {type: str, default: "", description: The bundle's digest.}
   wanted: {type: str, default: "", description: A digest over all that the playbooks would bring the host to.}
   only: {type: list, elements: str, default: [], description: Engines to switch; the others stay as they are.}
-  serves: {type: dict, default: {}, description: "What is to serve here: deployment, model, instances."}
+  serves: {type: dict, default: {}, description: "What is to serve here: deployment, model, instances, services."}
   restart: {type: bool, default: false, description: Restart what runs already; its files have changed under it.}
   event: {type: str, default: up}
   keep: {type: int, default: 3}
@@ -123,14 +123,16 @@ class Host:
 
     def _any_serves(self, name):
         """Return whether one of a release's engines is up; they have the same names in every release."""
-        engines = [UNIT.format(engine["name"]) for engine in self._told(name).get("instances") or []]
-        return any(show(unit).get("ActiveState") == "active" for unit in engines)
+        return any(show(unit).get("ActiveState") == "active" for unit in self._engines(name))
+
+    def _engines(self, name):
+        """Return the services of a release's engines on this host, if it has answered."""
+        return [UNIT.format(engine["name"]) for engine in self._told(name).get("instances") or []]
 
     def _serves(self, name):
-        """Return whether a release has answered and its units are up: what was down is not brought back."""
-        served = name and read_json(os.path.join(folder_of(self.root, name), "served.json"))
-        units = [service_of(path) for path in served["observed"]["units"]] if served else []
-        return bool(units) and all(show(unit).get("ActiveState") == "active" for unit in units)
+        """Return whether a release has answered and its engines are up: what was down is not brought back."""
+        engines = self._engines(name)
+        return bool(engines) and all(show(unit).get("ActiveState") == "active" for unit in engines)
 
     def _differs(self):
         if current(self.root) != self.name:
@@ -224,11 +226,27 @@ class Host:
             with open(path, encoding="utf-8") as file:
                 engine = is_container(name) or "/bin/vllm serve " in file.read()
             if name not in wanted and (engine or self.params["event"] != "up"):
-                stop = ("stop",) if is_container(name) else ("disable", "--now")
-                self._systemctl(*stop, "--quiet", service_of(name), check=False)
-                os.unlink(path)
+                self._remove(path)
                 gone.append(name)
         return gone
+
+    def _remove_services(self):
+        """Remove what an earlier deployment had here besides engines and this one has not, as monitoring it was told off."""
+        wanted = self.params["serves"].get("services")
+        if wanted is None:
+            return
+        engines = [engine["name"] for engine in self.params["serves"].get("instances") or []]
+        kept = {UNIT.format(name) for name in [*wanted, *engines]}
+        gone = [path for path in installed() if service_of(path) not in kept]
+        for path in gone:
+            self._remove(path)
+        if gone:
+            self._systemctl("daemon-reload")
+
+    def _remove(self, path):
+        stop = ("stop",) if is_container(path) else ("disable", "--now")
+        self._systemctl(*stop, "--quiet", service_of(path), check=False)
+        os.unlink(path)
 
     def _relink(self):
         if current(self.root) == self.name:
@@ -255,6 +273,7 @@ class Host:
         """Keep what has answered, remove what is old, free the lock."""
         removed = []
         if self.pending is not None:
+            self._remove_services()
             units = os.path.join(self.folder, "units")
             shutil.rmtree(units, ignore_errors=True)
             os.makedirs(units)

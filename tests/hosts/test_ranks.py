@@ -37,8 +37,13 @@ def doubles(quick, lab, make_operator, make_site, tmp_path, tmp_path_factory):
 
 def test_a_release_that_fails_on_one_rank_is_taken_back_on_both_hosts(doubles):
     """The rank without HTTP is lost some seconds after its start; the first one would wait for it."""
+    left = "/etc/systemd/system/deploykit-monitoring.service"  # as a deployment before this one had it
+    for machine in doubles.machines:
+        machine.root("sh", "-c", f"printf '[Service]\\nExecStart=/bin/false\\n' > {left}")
     release = doubles.up()["release"]
     assert doubles.ask() == 200
+    for machine in doubles.machines:
+        assert machine.root("sh", "-c", f"test -e {left} || echo gone").strip() == "gone"
     began = time.monotonic()
     said = doubles.failed("--set", "max-num-seqs=46")
     assert time.monotonic() - began < 300, "the patience of the first rank was not waited for"

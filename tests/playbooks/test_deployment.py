@@ -105,3 +105,26 @@ def test_what_is_down_is_nobody_s(begin, deployment, monkeypatch):
     said = begin(deployment="other")
     assert said["same_engines"]
     assert not said["serving"], "all are started together"
+
+
+def test_monitoring_that_is_down_is_no_reason_not_to_go_back(begin, deployment, monkeypatch):
+    """A release is gone back to if its engines served: what watches them may have ended long before."""
+    states = {"deploykit-engine-0.service": "active", "deploykit-engine-1.service": "active"}
+    monkeypatch.setattr(deployment, "show", lambda unit: {"ActiveState": states.get(unit, "failed"), "MainPID": "0"})
+    begin()
+    assert json.loads((begin.root / "pending.json").read_text())["previous"] == "a" * 12
+
+
+def test_services_of_an_earlier_deployment_go_when_this_one_has_answered(begin, deployment, tmp_path):
+    begin()
+    folder = begin.root / "releases" / ("b" * 12)
+    folder.mkdir()
+    for name in ("engine-0", "engine-1", "gateway", "monitoring", "node-exporter"):
+        (tmp_path / "units" / f"deploykit-{name}.service").write_text("[Service]\n")
+    wanted = SERVES | {"services": ["gateway"]}
+    asked = Asked(root=str(begin.root), holder=HOLDER, release="b" * 64, wanted="w2", event="up", keep=3, serves=wanted)
+    deployment.Host(asked).finish()
+    left = {path.name for path in (tmp_path / "units").iterdir()}
+    assert left == {f"deploykit-{name}.service" for name in ("engine-0", "engine-1", "gateway")}
+    served = json.loads((folder / "served.json").read_text())
+    assert {path.rsplit("/", 1)[1] for path in served["observed"]["units"]} == left
