@@ -109,11 +109,19 @@ def is_ours(found, root):
     inside = found["cwd"] in (real, real + DELETED) or found["cwd"].startswith(real + os.sep)
     if found["pid"] is None or not inside:
         return False
-    engines = [os.path.join(folder, "engines", "") for folder in (root, real)]
+    engines = _engine_folders(root, real)
     if any(found["command"].startswith(folder) for folder in engines):
         return True
     # A process may overwrite its command line with a title; the libraries it has loaded stay.
-    return engines[1] in _read("/proc/{0}/maps".format(found["pid"]))
+    loaded = _read("/proc/{0}/maps".format(found["pid"]))
+    return any(folder in loaded for folder in engines)
+
+
+def _engine_folders(*roots):
+    """Return how the paths of installed engines may begin: whoever has little room puts them elsewhere, with a link."""
+    at = [os.path.join(root, "engines") for root in roots]
+    links = [entry for folder in at for entry in glob.glob(os.path.join(folder, "*")) if os.path.islink(entry)]
+    return sorted({os.path.join(path, "") for folder in at + links for path in (folder, os.path.realpath(folder))})
 
 
 def request(port, path, body=None, key=None, timeout=5.0):

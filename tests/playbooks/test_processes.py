@@ -96,6 +96,19 @@ def test_a_title_over_the_command_line_hides_nothing(module, root, engine):
         mapped.kill()
 
 
+@pytest.mark.parametrize("linked", ["engines", "engines/cpu"])
+def test_an_engine_that_lies_elsewhere_behind_a_link_is_ours(module, root, tmp_path, linked):
+    host = module("deploykit_host")
+    elsewhere = tmp_path / "roomy" / linked
+    elsewhere.parent.mkdir(parents=True)
+    (root / linked).rename(elsewhere)
+    (root / linked).symlink_to(elsewhere)
+    found = {"pid": 1, "cwd": str(root / "releases/abc"), "unit": ""}
+    inside = elsewhere if linked != "engines" else elsewhere / "cpu"
+    assert host.is_ours({**found, "command": f"{inside}/bin/python {root}/engines/cpu/bin/vllm serve"}, str(root))
+    assert not host.is_ours({**found, "command": f"{tmp_path}/roomy/other/bin/vllm serve"}, str(root))
+
+
 def test_nobody_else_is_left_over(processes, start, engine, root, tmp_path, monkeypatch):
     living = engine()
     start("sh", "-c", "echo; exec sleep 99", cwd=root / "releases/abc")  # a shell in our folder
