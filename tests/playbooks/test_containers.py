@@ -33,7 +33,8 @@ class Module:
     def __init__(self, **params):
         self.params = {
             "holder": {"token": "t", "user": "ana", "host": "laptop"}, "instead_of": None, "release": NEW * 5,
-            "wanted": "w", "restart": False, "event": "up", "keep": 3, "files": False, "only": [], "serves": {},
+            "wanted": "w", "restart": False, "event": "up", "keep": 3, "files": False, "only": [],
+            "serves": {"instances": [{"name": "engine-0"}]},
         } | params  # fmt: skip
 
     def run_command(self, command):
