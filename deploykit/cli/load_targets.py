@@ -157,8 +157,12 @@ def _slug(text: str) -> str:
 
 
 def _endpoint(record: "DeploymentRecord", deployed: "Deployment") -> "Endpoint":
-    """Return what callers of a deployment use; a gateway hides the engines' counters."""
+    """Return what callers of a deployment use; behind a gateway the engines' counters are read on their hosts."""
+    from deploykit.workflows.engine_end import Site
     from deploykit.workflows.loadtest import Endpoint
+
+    site = Site(inventory=Path(record.inventory), variables=record.variables)
+    gateway = bool(record.variables.get("gateway_enabled"))
 
     if record.authority is not None and not Path(record.authority).is_file():
         raise StorageError(
@@ -168,6 +172,7 @@ def _endpoint(record: "DeploymentRecord", deployed: "Deployment") -> "Endpoint":
     return Endpoint(
         base_url=deployed.endpoint,
         model=deployed.served_model_name,
-        metrics_urls=() if record.variables.get("gateway_enabled") else (deployed.endpoint,),
+        metrics_urls=() if gateway else (deployed.endpoint,),
+        hidden=site if gateway else None,
         authority=record.authority,
     )

@@ -30,24 +30,22 @@ class PrometheusMetrics:
     def counters(self, base_url: str) -> EngineCounters:
         """Return the counters now, summed over the engine's ranks; one it does not have is null."""
         address = f"{base_url.rstrip('/')}/metrics"
-        sums = read_counters(_get(address, self._api_key), address)
-        names = self._names
+        return self.read(_get(address, self._api_key), address)
 
-        def optional(name: str | None) -> int | None:
-            return None if name is None else sums.get(name)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The samples that counters are made of."""
+        return tuple(name for name in self._by_counter.values() if name is not None)
 
-        return EngineCounters(
-            at=dt.datetime.now(dt.UTC),
-            prompt_tokens=sums.get(names.prompt_tokens),
-            cached_tokens=sums.get(names.cached_tokens),
-            output_tokens=sums.get(names.output_tokens),
-            requests_finished=sums.get(names.requests_finished),
-            preemptions=sums.get(names.preemptions),
-            prefix_queries=optional(names.prefix_queries),
-            prefix_hits=optional(names.prefix_hits),
-            draft_tokens=optional(names.draft_tokens),
-            accepted_tokens=optional(names.accepted_tokens),
-        )
+    def read(self, text: str, engine: str) -> EngineCounters:
+        """Return the counters that a text of /metrics holds; whoever it is of is named in the error."""
+        sums = read_counters(text, engine)
+        found = {counter: name and sums.get(name) for counter, name in self._by_counter.items()}
+        return EngineCounters(at=dt.datetime.now(dt.UTC), **found)
+
+    @property
+    def _by_counter(self) -> dict[str, str | None]:
+        return {counter: getattr(self._names, counter) for counter in EngineCounters.model_fields if counter != "at"}
 
 
 def read_counters(text: str, address: str) -> dict[str, int]:

@@ -130,6 +130,8 @@ def _ledger(run: LoadTestRun, found: Reconciliation) -> Iterator[Caveat]:
             says += "; the engine counted less than it answered: it was started anew, or another one answered too"
         elif lost:
             says += f"; {lost} requests ended without usage, and the engine counted what it did for them"
+        else:
+            says += "; somebody else asked the engine meanwhile (a gateway's own probes are a few tokens each)"
         grave = found.difference > _LEDGER_INVALID and (missing or not lost)
         yield Caveat(code="token-ledger", weight=Weight.INVALID if grave else Weight.DOUBT, says=says)
     if found.client.cached_input is None and found.engine.cached_input:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from deploykit.base import Value
 from deploykit.catalog.workload import TraceReplay, Workload
-from deploykit.errors import LoadTestError
 from deploykit.measuring.certificate import Certificate
 from deploykit.measuring.load_hosts import LoadHost
 from deploykit.measuring.samples import EngineCounters, LoadTestRun, LoadTestSpec
+from deploykit.workflows.engine_counters import engine_counters
+from deploykit.workflows.engine_end import Site
 from deploykit.workflows.ports import Progress
 from deploykit.workflows.world import World
 
@@ -25,6 +26,9 @@ class Endpoint(Value):
     model: str
     metrics_urls: tuple[str, ...] = ()
     """Engines whose counters are read; none for an endpoint that does not show them."""
+
+    hidden: Site | None = None
+    """Hosts whose engines listen on their loopback alone, behind a gateway: their counters are read there."""
 
     authority: str | None = None
     """The root that its certificate leads to, a file; the system's roots if None."""
@@ -67,7 +71,7 @@ def loadtest(  # noqa: PLR0913 - how a load is made, each by its name
         for hears in (world.reporter.load, *world.load_watchers):
             hears(told)
 
-    before = _counters(endpoint, world)
+    before = _counters(endpoint, directory, world)
     with world.power.running() if world.power else nullcontext() as power:
         facts, samples = world.generator.run(
             spec,
@@ -76,7 +80,7 @@ def loadtest(  # noqa: PLR0913 - how a load is made, each by its name
             on_progress=tell,
             authority=Path(endpoint.authority) if endpoint.authority else None,
         )
-    after = _counters(endpoint, world)
+    after = _counters(endpoint, directory, world)
     drawn = power() if power else None
     return LoadTestRun(spec=spec, generator=facts, before=before, after=after, power=drawn, samples=samples)
 
@@ -86,20 +90,5 @@ def _replays(workload: Workload) -> bool:
     return workload.own_prompts is not None or any(isinstance(stage, TraceReplay) for stage in workload.stages)
 
 
-def _counters(endpoint: Endpoint, world: World) -> EngineCounters | None:
-    """Counters are a cross-check; the measurement says so where they are missing."""
-    try:
-        every = [world.metrics.counters(url) for url in endpoint.metrics_urls]
-    except LoadTestError:
-        return None
-    return _sum(every) if every else None
-
-
-def _sum(every: list[EngineCounters]) -> EngineCounters:
-    """Add the counters of several engines; a figure one of them lacks is unknown."""
-    total = every[0].model_dump()
-    for name in total:
-        if name != "at":
-            values = [getattr(counters, name) for counters in every]
-            total[name] = None if None in values else sum(values)
-    return EngineCounters(**total)
+def _counters(endpoint: Endpoint, directory: Path, world: World) -> EngineCounters | None:
+    return engine_counters(endpoint.metrics_urls, endpoint.hidden, directory / "logs", world)

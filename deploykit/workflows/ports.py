@@ -149,6 +149,15 @@ class NoInputs:
 class EngineMetrics(Protocol):
     """Reads an engine's counters."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The samples it makes them of, by their names in /metrics."""
+        ...
+
+    def read(self, text: str, engine: str) -> EngineCounters:
+        """Return the counters that a text of /metrics holds; LoadTestError, which names the engine, if it is none."""
+        ...
+
     def counters(self, base_url: str) -> EngineCounters:
         """Return the counters now; raises LoadTestError if /metrics does not answer."""
         ...

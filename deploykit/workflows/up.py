@@ -104,7 +104,8 @@ def up(  # noqa: PLR0913 - what is served, where, and how far the road goes
 
     authority = _authority(gateway, target, run, world)
     record = record.model_copy(update={"authority": authority})
-    endpoint = endpoint.model_copy(update={"authority": authority})
+    site = Site(inventory=places.inventory, variables=record.variables)
+    endpoint = endpoint.model_copy(update={"authority": authority, "hidden": site if gateway is not None else None})
     measured = same and run.path("report.json").is_file()
     arrival = Arrival(planned=planned, deployment=deployment, run=run.directory, report=None, authority=authority)
     world.records.save(record.model_copy(update={"measured": measured}))
@@ -114,7 +115,7 @@ def up(  # noqa: PLR0913 - what is served, where, and how far the road goes
         run,
         endpoint,
         planned.workload,
-        site=Site(inventory=places.inventory, variables=record.variables),
+        site=site,
         catalog=catalog,
         cost=intent.cost,
         world=world,
@@ -152,7 +153,7 @@ def _inventory(target: Target, world: World) -> Path:
 def _endpoint(planned: Planned, target: Target, gateway: GatewayIntent | None) -> Endpoint:
     """Return what callers use: the gateway, or the first engine where there is none.
 
-    Behind a gateway the engines listen on their nodes' loopback, so their counters are out of reach from here.
+    Behind a gateway the engines listen on their nodes' loopback, so their counters are read there (`hidden`).
     """
     if gateway is None:  # callers reach the first engine alone, so it alone is measured
         first = f"http://{bracketed(target.addresses[0])}:{planned.plan.setting('port') or 0}"

@@ -65,6 +65,12 @@ def test_two_ranks_on_two_hosts_answer_through_the_gateway(site):
     assert set(site.engines()) == {(first, "deploykit-rank-0.service"), (second, "deploykit-rank-1.service")}
     assert site.ask() == 200
     assert not site.up()["changed"]
+    # The gateway hides the engine from callers. What it counted is read on its host, and must be what it answered.
+    measured = site.operator.json("loadtest", "--users", "1", "--duration", "10", "--no-certificate")["measurements"]
+    told = measured["reconciliation"]
+    assert told["client"]["output"] > 0
+    assert told["engine"] is not None
+    assert told["difference"] < 0.02, told
 
 
 def test_a_rank_that_is_killed_is_found_and_comes_back(site):

@@ -36,7 +36,7 @@ def inventory(tmp_path):
 
 @pytest.mark.parametrize("kind", [REHEARSAL, NODE, CONTAINER], ids=["rehearsal", "node", "container"])
 @pytest.mark.parametrize(
-    "playbook", ["site.yml", "preflight.yml", "doctor.yml", "status.yml", "logs.yml", "teardown.yml"]
+    "playbook", ["site.yml", "preflight.yml", "doctor.yml", "status.yml", "logs.yml", "counters.yml", "teardown.yml"]
 )
 def test_every_playbook_is_read(playbooks, inventory, playbook, kind):
     found = AnsibleRunner(playbooks).list_tasks(playbook, inventory=inventory, variables=VARIABLES | kind)

@@ -109,8 +109,14 @@ def _lost(sample):
 class FakeMetrics:
     """Counters that agree with the fake generator."""
 
+    names = ("vllm:prompt_tokens_total",)
+
     def __init__(self, *, dark=False):
         self.reads, self.dark = 0, dark
+
+    def read(self, text, engine):
+        assert text.startswith(self.names)
+        return self.counters(engine)
 
     def counters(self, base_url):
         if self.dark:

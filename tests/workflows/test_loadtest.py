@@ -9,8 +9,9 @@ import pytest
 from deploykit import paths
 from deploykit.effects.records import Records
 from deploykit.effects.run_store import RunStores
+from deploykit.workflows.engine_end import Site
 from deploykit.workflows.loadtest import Endpoint, loadtest
-from deploykit.workflows.ports import Progress
+from deploykit.workflows.ports import PlaybookResult, Progress
 from deploykit.workflows.world import World
 from tests.loadtests.builders import make_workload
 from tests.measuring.builders import make_certificate
@@ -68,3 +69,36 @@ def test_the_counters_of_all_engines_are_added(world: World, tmp_path: Path) -> 
     assert (run.before.output_tokens, run.after.output_tokens) == (3800, 3800)  # 3800 and 0: each read of the fake's
     dark = loadtest(ENDPOINT, make_workload(), tmp_path, replace(world, metrics=fakes.FakeMetrics(dark=True)))
     assert (dark.before, dark.after) == (None, None)
+
+
+class OnHosts:
+    """Ansible on two hosts, whose engines say this."""
+
+    def __init__(self, **says: Any) -> None:
+        self.says, self.asked = says, []
+
+    def run(self, playbook: str, *, variables: Any, log_dir: Path, **_more: Any) -> PlaybookResult:
+        self.asked.append((playbook, variables, log_dir))
+        facts = {
+            host: {"counters": [{"name": "engine-0", "port": 8001, "metrics": text, "why": "Connection refused"}]}
+            for host, text in self.says.items()
+        }
+        return PlaybookResult(status="successful", hosts=(), facts=facts)
+
+
+HIDDEN = Endpoint(base_url="https://gateway", model="m", hidden=Site(inventory=Path("i"), variables={"a": 1}))
+
+
+def test_behind_a_gateway_the_counters_are_read_on_the_hosts(world: World, tmp_path: Path) -> None:
+    hosts = OnHosts(one="vllm:prompt_tokens_total 7", two="vllm:prompt_tokens_total 8")
+    run = loadtest(HIDDEN, make_workload(), tmp_path, replace(world, playbooks=hosts))
+    assert [name for name, _, _ in hosts.asked] == ["counters.yml", "counters.yml"], "before the load and after it"
+    assert hosts.asked[0][1] == {"a": 1, "counters_names": ["vllm:prompt_tokens_total"]}
+    assert run.before is not None
+    assert run.before.output_tokens == 3800  # of both: 0 and 3800, each read of the fake's
+
+
+@pytest.mark.parametrize("says", [{}, {"one": "vllm:prompt_tokens_total 7", "two": None}])
+def test_a_host_that_does_not_tell_leaves_the_count_to_the_answers(world: World, tmp_path: Path, says: Any) -> None:
+    run = loadtest(HIDDEN, make_workload(), tmp_path, replace(world, playbooks=OnHosts(**says)))
+    assert (run.before, run.after) == (None, None)
