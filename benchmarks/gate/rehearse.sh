@@ -8,7 +8,7 @@
 set -euo pipefail
 
 folder=${1:?a folder that does not exist yet}
-pairs=${2:-3}
+pairs=${2:-6}
 port=${DEPLOYKIT_PORT:-8001}
 slow="max-num-seqs=1"
 

@@ -20,6 +20,7 @@ from deploykit.effects.locales import utf8
 from deploykit.effects.private_folder import MARK, private_folder
 from deploykit.effects.processes import end_marked
 from deploykit.effects.signals import interrupts
+from deploykit.effects.ssh_sockets import socket_folder
 from deploykit.errors import DeploymentError, Interrupted
 from deploykit.workflows.ports import PlaybookResult, TaskEvent
 
@@ -177,7 +178,7 @@ class AnsibleRunner:
                     playbook=str(self._playbooks / playbook),
                     inventory=str(inventory.absolute()),
                     cmdline=shlex.join(arguments),
-                    envvars=self._environment() | {MARK: private.name},
+                    envvars=self._environment() | socket_folder(private) | {MARK: private.name},
                     suppress_env_files=True,
                     quiet=True,
                     event_handler=guarded,

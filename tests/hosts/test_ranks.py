@@ -22,10 +22,10 @@ def site(serving, lab, make_operator, make_site, tmp_path_factory):
 
 
 @pytest.fixture
-def doubles(quick, lab, make_operator, make_site, tmp_path, tmp_path_factory):
+def doubles(quick, lab, make_operator, make_site, tmp_path):
     """The same with the engine's double, which is patient: what ends a start is what is seen on the other host."""
     machines = quick(2)
-    operator = make_operator(tmp_path_factory.mktemp("operator"))  # a short name: SSH's sockets lie in the home
+    operator = make_operator(tmp_path / ("a-home-whose-path-is-too-long-for-sockets-of-ssh" + "-" * 20))
     (operator.work / "deploykit.yaml").write_text(
         f"model: {MODEL}\ninterface: host0\nmonitoring: {{enabled: false}}\npatience: {{no_progress_s: 600}}\n"
     )
