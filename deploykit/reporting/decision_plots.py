@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from deploykit.costing.decision import Decision
+from deploykit.costing.decision import Decision, Step
 from deploykit.costing.decision_words import spread_share, tokens, two, usd_two
 from deploykit.reporting.decided import guess, what_sways
 from deploykit.reporting.drawing import FIRST, INK, LIMIT, SECOND, SOFT, Plot, draw
@@ -65,10 +65,7 @@ def _utilisation(made: Decision) -> Plot:
 
 def _staircase(made: Decision) -> Plot:
     steps, price = made.staircase, float(made.price.usd_per_m)
-    cheaper = next((step.cheaper_from_m for step in steps if step.cheaper_from_m is not None), None)
-    says = f"{made.label}. The nodes are cheaper from: {tokens(cheaper)} tokens a month." if cheaper is not None else (
-        f"{made.label}. The nodes are never cheaper, whatever their number."
-    )  # fmt: skip
+    says = f"{made.label}. {_cheaper_from(steps)}"
 
     def paint(figure: "Figure") -> None:
         from matplotlib.ticker import FuncFormatter
@@ -87,8 +84,14 @@ def _staircase(made: Decision) -> Plot:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tokens(Decimal(str(value))) if value else "0"))
         axes.yaxis.set_major_formatter(FuncFormatter(_dollars))
         axes.set_xlabel("tokens a month")
-        low, at = edges[-1] * 0.3, edges[-1] * 0.98
-        axes.annotate("API", (low, price * low), xytext=(4, -12), textcoords="offset points", color=SECOND)
+        at = edges[-1] * 0.98
+        # On the side of the line where the stairs are not.
+        away, side = ((6, -4), "left") if heights[-1] > price * edges[-1] else ((-6, 0), "right")
+        middle = edges[-1] * (0.7 if side == "left" else 0.9)
+        axes.annotate(
+            "API", (middle, price * middle), xytext=away, textcoords="offset points", ha=side,
+            va="top" if side == "left" else "bottom", color=SECOND,
+        )  # fmt: skip
         axes.annotate(
             f"{steps[-1].nodes} nodes",
             (at, heights[-1]),
@@ -101,6 +104,17 @@ def _staircase(made: Decision) -> Plot:
     return draw("staircase", "A month's cost by volume: nodes come whole", says, height=2.9, paint=paint)
 
 
+def _cheaper_from(steps: tuple[Step, ...]) -> str:
+    """Return from where the nodes are cheaper; just after one more is there, the API can be cheaper again."""
+    first = next((number for number, step in enumerate(steps) if step.cheaper_from_m is not None), None)
+    if first is None:
+        return "The nodes are never cheaper, whatever their number."
+    begins, later = steps[first].cheaper_from_m or Decimal(0), zip(steps[first:], steps[first + 1 :], strict=False)
+    again = any(step.cheaper_from_m is None or step.cheaper_from_m > before.up_to_m for before, step in later)
+    more = "; where one more has just been added, the API can be cheaper again" if again else ""
+    return f"The nodes are cheaper from {tokens(begins)} tokens a month{more}."
+
+
 def _tornado(made: Decision) -> Plot:
     known = [s for s in made.tornado if s.at_low is not None and s.at_high is not None][:_MOST_SWAYS]
     what = what_sways(made)
@@ -111,7 +125,7 @@ def _tornado(made: Decision) -> Plot:
     says = f"{made.label}. Each guess alone, at its low (gold) and its high end (blue), the others at their centre."
 
     def paint(figure: "Figure") -> None:
-        from matplotlib.ticker import FuncFormatter
+        from matplotlib.ticker import FuncFormatter, MaxNLocator
 
         axes = figure.add_subplot()
         for place, sway in enumerate(known):
@@ -124,7 +138,8 @@ def _tornado(made: Decision) -> Plot:
         )
         axes.tick_params(axis="y", labelcolor=INK)
         axes.grid(visible=False, axis="y")
-        axes.invert_yaxis()
+        axes.set_ylim(max(len(known), 2) - 0.5, -0.5)  # the first on top; one alone is no thicker than two
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         if made.tornado_of != "payback_months":
             axes.xaxis.set_major_formatter(FuncFormatter(_dollars))
 
