@@ -191,7 +191,7 @@ def test_an_engine_that_lost_its_supervisor_is_replaced(arrived, user):
     supervisor.kill()
     supervisor.wait(10)
     assert engine_of(user)["state"] == "orphaned"
-    ran = user.run("up")
+    ran = user.run("up", "--no-measure")
     assert ran.returncode == 0, ran.stderr
     now = engine_of(user)
     assert (now["state"], now["health"]) == ("running", "ok")
@@ -233,7 +233,7 @@ def test_ctrl_c_while_the_engine_starts_leaves_nothing_and_the_next_up_goes_on(a
     assert started.returncode == 130, err
     assert "Traceback" not in err
     assert user.processes() == []
-    again = user.json("up")
+    again = user.json("up", "--no-measure")
     assert again["changed"]
     shutil.rmtree(user.home / ".local/share/deploykit")  # and with it the record
     assert user.run("down").returncode == 0

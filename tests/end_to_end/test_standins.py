@@ -18,7 +18,7 @@ prompt_tokens: {kind: fixed, tokens: 96}
 output_tokens: {kind: fixed, tokens: 16}
 warmup_s: 0
 stages:
-  - {kind: closed, users: 2, duration_s: 8}
+  - {kind: closed, users: 2, duration_s: 4}
 slo: {ttft_s: 10, tpot_s: 2, share: 0.5}
 ignore_eos: true
 temperature: 0
