@@ -25,7 +25,9 @@ def site(serving, lab, make_operator, make_site, tmp_path_factory):
 def doubles(quick, lab, make_operator, make_site, tmp_path):
     """The same with the engine's double, which is patient: what ends a start is what is seen on the other host."""
     machines = quick(2)
-    operator = make_operator(tmp_path / ("a-home-whose-path-is-too-long-for-sockets-of-ssh" + "-" * 20))
+    home = tmp_path / ("a-home-whose-path-is-too-long-for-sockets-of-ssh" + "-" * 20)
+    home.mkdir()
+    operator = make_operator(home)
     (operator.work / "deploykit.yaml").write_text(
         f"model: {MODEL}\ninterface: host0\nmonitoring: {{enabled: false}}\npatience: {{no_progress_s: 600}}\n"
     )
