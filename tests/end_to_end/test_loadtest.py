@@ -87,7 +87,7 @@ def test_goodput_of_a_server_of_known_capacity(user: Any) -> None:
     give_workload(user, "short", output_tokens={"kind": "fixed", "tokens": 2}, slo={"ttft_s": 1, "share": 0.9})
     with paced(slots=80, ttft_s=0.499, itl_s=0.001) as url:
         ran = loadtest(
-            user, url, "--workload", "short", "--find-goodput", "--from", "80", "--to", "240", "--duration", "5"
+            user, url, "--workload", "short", "--find-goodput", "--from", "80", "--to", "320", "--duration", "5"
         )
     assert ran.code == 0, ran.err
     found = json.loads((ran.folder / "found.json").read_text())["goodput"]
