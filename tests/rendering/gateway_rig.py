@@ -188,9 +188,15 @@ class Gateway:
 
     def up(self) -> set[str]:
         """Names of engines that get requests, and of the router if it is up."""
+        return {row[1] for row in self._servers() if row[17].startswith("UP")}
+
+    def under_way(self) -> int:
+        """How many requests engines and router have, as the gateway counts them: it does so after the caller has its answer."""
+        return sum(int(row[4]) for row in self._servers())
+
+    def _servers(self) -> list[list[str]]:
         rows = [line.split(",") for line in self.admin("show stat").splitlines()]
-        rows = [row for row in rows if row[0] in {"engines", "router"} and row[1] not in {"BACKEND", "FRONTEND"}]
-        return {row[1] for row in rows if row[17].startswith("UP")}
+        return [row for row in rows if row[0] in {"engines", "router"} and row[1] not in {"BACKEND", "FRONTEND"}]
 
     def reload(self) -> None:
         """Read the files again, without a break, and wait until the new process serves."""

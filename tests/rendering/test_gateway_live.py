@@ -3,9 +3,8 @@
 import http.client
 import socket
 import threading
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -15,6 +14,7 @@ from tests.rendering.gateway_rig import (
     ENGINE_KEY,
     KEYS,
     PATIENCE_S,
+    Answer,
     Engine,
     Gateway,
     eventually,
@@ -167,9 +167,19 @@ def own_address() -> str:
     return "127.0.0.2"
 
 
+def held_one_by_one(gateway: Gateway, pool: ThreadPoolExecutor, count: int) -> list[Future[Answer]]:
+    """Ask for answers that are held; each when the gateway counts those before, as its threads choose at the same time."""
+    eventually(lambda: gateway.under_way() == 0, "the end of the requests before")
+    asked = []
+    for number in range(1, count + 1):
+        asked.append(pool.submit(gateway.ask, body={"hold": True}))
+        eventually(lambda number=number: gateway.under_way() == number, f"{number} requests under way")
+    return asked
+
+
 def test_requests_go_to_the_engine_that_has_fewest(gateway: Gateway) -> None:
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(gateway.ask, body={"hold": True}) for _ in range(4)]
+        asked = held_one_by_one(gateway, pool, 4)
         for engine in gateway.engines:
             for _ in range(2):
                 assert engine.held.acquire(timeout=PATIENCE_S), "the engines do not have two requests each"
@@ -212,15 +222,16 @@ def test_limits_of_a_caller(tmp_path) -> None:
 
 
 def test_sessions_stay_with_their_engine(tmp_path) -> None:
-    """But for a request that comes while the gateway still counts the one before: the engine has more than its share."""
+    """One request after the other: an engine that still has one has more than its share, and the next goes elsewhere."""
     with running(tmp_path, engines=3, session_header="X-Session-Id") as gateway:
-        asked = {
-            name: Counter(gateway.ask(headers={"X-Session-Id": name}).data["engine"] for _ in range(8))
-            for name in "abcdefghij"
-        }
-        own = {name: engines.most_common(1)[0] for name, engines in asked.items()}
-        assert all(times > 4 for _, times in own.values()), asked
-        assert len({engine for engine, _ in own.values()}) > 1
+
+        def engine_of(session: str) -> str:
+            eventually(lambda: gateway.under_way() == 0, "the end of the request before, as the gateway counts")
+            return str(gateway.ask(headers={"X-Session-Id": session}).data["engine"])
+
+        asked = {name: {engine_of(name) for _ in range(5)} for name in "abcdefghij"}
+        assert all(len(engines) == 1 for engines in asked.values()), asked
+        assert len({engine for engines in asked.values() for engine in engines}) > 1
 
 
 def test_long_silence_and_slow_callers(tmp_path) -> None:
@@ -274,7 +285,7 @@ def test_an_error_of_the_engine_reaches_the_caller_as_it_is(gateway: Gateway) ->
 def test_a_drained_engine_ends_what_it_has_and_gets_nothing_new(tmp_path) -> None:
     with running(tmp_path, engines=2) as gateway:
         with ThreadPoolExecutor(2) as pool:
-            asked = [pool.submit(gateway.ask, body={"hold": True}) for _ in range(2)]
+            asked = held_one_by_one(gateway, pool, 2)
             for engine in gateway.engines:
                 assert engine.held.acquire(timeout=PATIENCE_S)
             drained, other = gateway.engines
