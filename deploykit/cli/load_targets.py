@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from deploykit.cost_intent import CostIntent
     from deploykit.deploying.deployment import Deployment
     from deploykit.deploying.record import DeploymentRecord
+    from deploykit.workflows.engine_end import Site
     from deploykit.workflows.loadtest import Endpoint
     from deploykit.workflows.ports import PowerMeter, Progress
     from deploykit.workflows.trials import Load
@@ -66,11 +67,12 @@ def deployment(
         run.write("plan.json", plan)
         run.write("bundle/manifest.json", before.read("bundle/manifest.json", Manifest))
         run.write("deployment.json", deployed)
+        site = Site(inventory=Path(record.inventory), variables=record.variables)
         made = measure_and_report(
             run,
-            _endpoint(record, deployed),
+            _endpoint(record, deployed, site),
             traffic,
-            site=Site(inventory=Path(record.inventory), variables=record.variables),
+            site=site,
             catalog=context.catalog,
             cost=cost,
             world=world,
@@ -156,19 +158,16 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:60] or "unnamed"
 
 
-def _endpoint(record: "DeploymentRecord", deployed: "Deployment") -> "Endpoint":
+def _endpoint(record: "DeploymentRecord", deployed: "Deployment", site: "Site") -> "Endpoint":
     """Return what callers of a deployment use; behind a gateway the engines' counters are read on their hosts."""
-    from deploykit.workflows.engine_end import Site
     from deploykit.workflows.loadtest import Endpoint
-
-    site = Site(inventory=Path(record.inventory), variables=record.variables)
-    gateway = bool(record.variables.get("gateway_enabled"))
 
     if record.authority is not None and not Path(record.authority).is_file():
         raise StorageError(
             f"{record.authority} is gone: the root that the gateway's certificate leads to",
             hint="`deploykit up` fetches it again",
         )
+    gateway = bool(record.variables.get("gateway_enabled"))
     return Endpoint(
         base_url=deployed.endpoint,
         model=deployed.served_model_name,

@@ -6,7 +6,7 @@ from typing import Any
 
 from deploykit.errors import DeploymentError, LoadTestError
 from deploykit.measuring.samples import EngineCounters
-from deploykit.workflows.engine_end import Site
+from deploykit.workflows.engine_end import Site, look
 from deploykit.workflows.world import World
 
 
@@ -28,14 +28,7 @@ def engine_counters(urls: tuple[str, ...], hidden: Site | None, log_dir: Path, w
 
 
 def _on_hosts(site: Site, log_dir: Path, world: World) -> list[EngineCounters]:
-    told = world.playbooks.run(
-        "counters.yml",
-        inventory=site.inventory,
-        variables={**site.variables, "counters_names": list(world.metrics.names)},
-        secrets=world.secrets,
-        log_dir=log_dir,
-        on_event=lambda _event: None,
-    )
+    told = look("counters.yml", site, log_dir, world, counters_names=list(world.metrics.names))
     if told.failures:
         raise LoadTestError(f"{told.failures[0].host} cannot be asked for its engines' counters")
     return [world.metrics.read(str(text), engine) for engine, text in _texts(told.facts)]

@@ -10,6 +10,7 @@ from deploykit.deploying.last_words import last_words
 from deploykit.errors import DeploymentError
 from deploykit.measuring.ledger import restarted
 from deploykit.measuring.samples import LoadTestRun
+from deploykit.workflows.ports import PlaybookResult
 from deploykit.workflows.world import World
 
 _LINES = 500
@@ -33,6 +34,18 @@ class EngineEnd:
     log: str
 
 
+def look(playbook: str, site: Site, log_dir: Path, world: World, **more: object) -> PlaybookResult:
+    """Run a playbook that reads what engines say, and show nothing of it; raises DeploymentError if it cannot run."""
+    return world.playbooks.run(
+        playbook,
+        inventory=site.inventory,
+        variables={**site.variables, **more},
+        secrets=world.secrets,
+        log_dir=log_dir,
+        on_event=lambda _event: None,
+    )
+
+
 def may_have_ended(run: LoadTestRun) -> bool:
     """Whether a load test gives reason to look at the engines: their counters went down or away, or requests broke."""
     gone = run.before is not None and run.after is None
@@ -42,14 +55,7 @@ def may_have_ended(run: LoadTestRun) -> bool:
 def engine_end(site: Site, log_dir: Path, world: World, *, since: dt.datetime) -> EngineEnd | None:
     """Look at the engines; None if all have been up since then, or nobody can look."""
     try:
-        looked = world.playbooks.run(
-            "logs.yml",
-            inventory=site.inventory,
-            variables={**site.variables, "logs_lines": _LINES},
-            secrets=world.secrets,
-            log_dir=log_dir,
-            on_event=lambda _event: None,
-        )
+        looked = look("logs.yml", site, log_dir, world, logs_lines=_LINES)
     except DeploymentError:
         return None
     elapsed_s = (world.clock.now() - since).total_seconds()
